@@ -1,0 +1,224 @@
+"""What a stage takes, gives and raises: the only module that the ingress and the stages share.
+
+Imports the standard library alone, so that any worker environment can load it.
+Audio is mono int16 little endian everywhere; times are milliseconds of the audio they sit in.
+
+    BackendError
+    ├── BadInput         the request is at fault: never retried
+    ├── Overloaded       the stage has no room now: another replica may have
+    ├── StreamLost       an incremental recogniser no longer has the stream: replay the window
+    └── LoadFailed       the model could not be loaded: the message says what to change
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+SPEECH_RATE = 16_000
+"""Sample rate of every window of speech, in Hz."""
+
+
+class BackendError(Exception):
+    """Base of everything a backend raises on purpose."""
+
+
+class BadInput(BackendError):
+    """The request itself cannot be served: an unknown voice, a language the model lacks."""
+
+
+class Overloaded(BackendError):
+    """No room at this replica now."""
+
+
+class StreamLost(BackendError):
+    """The incremental stream that a window continues is not held here."""
+
+
+class LoadFailed(BackendError):
+    """The model or its library could not be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechWindow:
+    """A stretch of the caller's speech to transcribe.
+
+    With `stream` set, `pcm` continues that stream at sample `offset`; a recogniser with state
+    of its own decodes just the new part. Without it the window stands alone.
+    """
+
+    pcm: bytes
+    final: bool
+    language: str | None = None
+    stream: str | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognised word; times from the window's (or the stream's) first sample."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in a window. `words` is empty where the backend has no word times."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the conversation as a language model sees it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    """What the language model answers. `server_url` sends this call to another server."""
+
+    messages: tuple[Message, ...]
+    server_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of a reply's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """A phrase to speak. `voice` and `language` None mean the backend's default."""
+
+    text: str
+    voice: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """Where a word of the phrase begins: text[start:end], `at_ms` into the phrase's audio."""
+
+    start: int
+    end: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """The next piece of a phrase's audio, with the words that begin in it (where known)."""
+
+    pcm: bytes
+    rate: int
+    words: tuple[SpokenWord, ...] = ()
+
+    @property
+    def duration_ms(self) -> float:
+        """Length of this chunk."""
+        return len(self.pcm) / 2 * 1000 / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """What a loaded stage says of itself.
+
+    `incremental`: the recogniser keeps a decoder per stream, so windows are sent as pieces.
+    `voices`, `languages`: what may be asked for; an empty tuple means anything may.
+    """
+
+    backend: str
+    incremental: bool = False
+    voices: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    details: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class SpeechToText(Protocol):
+    """Transcribes whole windows. Methods may block: the shell runs them in threads."""
+
+    def load(self) -> StageInfo:
+        """Load and warm the model. Raises LoadFailed."""
+        ...
+
+    def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
+        """One transcript a window, in order. Raises BadInput."""
+        ...
+
+    def close(self) -> None:
+        """Free what `load` took."""
+        ...
+
+
+class Recogniser(Protocol):
+    """One stream's decoder state, used by one thread at a time."""
+
+    def feed(self, pcm: bytes) -> Transcript:
+        """Decode the next samples; the hypothesis so far."""
+        ...
+
+    def finish(self) -> Transcript:
+        """The final transcript; the recogniser is not used after."""
+        ...
+
+    def close(self) -> None:
+        """Drop the stream's state. Called once, after `finish` or in its place."""
+        ...
+
+
+class IncrementalSpeechToText(Protocol):
+    """A recogniser with state, for which decoding as the caller speaks beats whole windows."""
+
+    def load(self) -> StageInfo:
+        """Load and warm the model; the info has `incremental=True`. Raises LoadFailed."""
+        ...
+
+    def open(self, language: str | None) -> Recogniser:
+        """A fresh stream. Raises BadInput, Overloaded."""
+        ...
+
+    def close(self) -> None:
+        """Free what `load` took."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """Writes replies. Runs on the event loop and must not block it."""
+
+    async def load(self) -> StageInfo:
+        """Load and warm the model. Raises LoadFailed."""
+        ...
+
+    def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
+        """The reply's text as it is written. Closing the iterator stops the work."""
+        ...
+
+    async def close(self) -> None:
+        """Free what `load` took."""
+        ...
+
+
+class TextToSpeech(Protocol):
+    """Speaks phrases. Methods may block: the shell runs them in threads."""
+
+    def load(self) -> StageInfo:
+        """Load and warm the model. Raises LoadFailed."""
+        ...
+
+    def speak(self, request: SpeechRequest) -> Iterator[AudioChunk]:
+        """The phrase's audio as it is made. Closing it stops the work. Raises BadInput."""
+        ...
+
+    def close(self) -> None:
+        """Free what `load` took."""
+        ...

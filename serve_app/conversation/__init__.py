@@ -1,0 +1,16 @@
+"""The pure core: every decision about a conversation, without I/O, clocks or threads.
+
+    events          what happened           → turn machine
+    commands        what to do              ← turn machine
+    announcements   what the client is told ← turn machine and the reply's playout
+    turn            the machine between them: turns, replies, barge-in, time-outs
+    endpointing     where the caller's speech starts and ends
+    agreement       the part of a growing hypothesis that may be shown
+    history         the messages, cut to what the caller heard
+    spoken_text     what a language model writes → what a voice can say
+    phrases         a stream of text → phrases worth speaking
+    playout         what of a reply was sent, may be sent, and was surely heard
+
+Time is an argument everywhere: `now` in seconds of a monotonic clock, `…_ms` in milliseconds
+of audio. Nothing here imports asyncio, numpy, ray or pydantic.
+"""

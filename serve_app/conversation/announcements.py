@@ -1,0 +1,140 @@
+"""What a client is told, in no dialect: each dialect encodes these as its protocol has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from deployments.contracts import Word
+
+ReplyStatus: TypeAlias = Literal["completed", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallReady:
+    """The call is open. `voice` and `language` are those in force (None: the stages' own)."""
+
+    call_id: str
+    voice: str | None
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The caller began to speak, `at_ms` into the call's audio."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller's turn ended, `at_ms` into the call's audio."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialTranscript:
+    """More of the turn's transcript: `text` follows the partials sent before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTranscript:
+    """What the caller said in the turn; replaces its partials. Word times are call times."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """The agent answers."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyText:
+    """The next piece of the reply's text."""
+
+    reply_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudio:
+    """The next piece of the reply's audio: int16 samples, or one Opus packet."""
+
+    reply_id: str
+    rate: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFlushed:
+    """Audio that is queued at the client must not be played."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyResumed:
+    """A flushed reply goes on; the audio that follows starts `from_ms` into the reply."""
+
+    reply_id: str
+    from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """The reply is over; `heard` is what of it the caller surely heard."""
+
+    reply_id: str
+    status: ReplyStatus
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimings:
+    """Where the time of a turn went, in ms.
+
+    `pause_ms`: end of speech → end of turn decided. `stt_ms`: final transcript asked for → there.
+    `llm_ms`: asked → first text. `tts_ms`: first phrase sent → its first audio.
+    `pipeline_ms`: end of turn decided → first audio sent. A typed turn has no pause and no stt.
+    """
+
+    reply_id: str
+    pause_ms: float
+    stt_ms: float
+    llm_ms: float
+    tts_ms: float
+    pipeline_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """Something went wrong; unless the call then closes, it goes on."""
+
+    code: str
+    message: str
+
+
+Announcement: TypeAlias = (
+    CallReady
+    | SpeechStarted
+    | SpeechStopped
+    | PartialTranscript
+    | FinalTranscript
+    | ReplyStarted
+    | ReplyText
+    | ReplyAudio
+    | ReplyFlushed
+    | ReplyResumed
+    | ReplyDone
+    | TurnTimings
+    | CallError
+)

@@ -1,0 +1,142 @@
+"""What happened in a call: the values the turn machine is told.
+
+`ClientEvent` is what a dialect decodes; the rest comes from the ear and the stages. An event
+about a window or a reply carries its id; one with a stale id is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from deployments.contracts import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    """One message of the caller's audio, still encoded. For the ear, not the machine."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextTyped:
+    """A turn that was typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequested:
+    """The client says the caller's turn ends now."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptRequested:
+    """The client wants the agent to stop speaking now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackReported:
+    """The client has played this much of a reply's audio."""
+
+    reply_id: str
+    played_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanged:
+    """New settings for the rest of the call; None leaves one as it is."""
+
+    voice: str | None = None
+    language: str | None = None
+    instructions: str | None = None
+    endpoint_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The caller is done."""
+
+
+ClientEvent: TypeAlias = (
+    AudioReceived
+    | TextTyped
+    | CommitRequested
+    | InterruptRequested
+    | PlaybackReported
+    | ConfigChanged
+    | HangUp
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFrame:
+    """The voice detector's verdict on the 32 ms of audio that end at `end_ms` of the call."""
+
+    probability: float
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptReady:
+    """A window was transcribed."""
+
+    window_id: int
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFailed:
+    """A window could not be transcribed, retries included."""
+
+    window_id: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTextWritten:
+    """The language model wrote the next piece of a reply."""
+
+    reply_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySpeaking:
+    """A reply's first audio was sent; the times its model and its voice took to begin."""
+
+    reply_id: str
+    llm_ms: float
+    tts_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """A reply was played to its end, or broke off: `error` is then a (code, message) pair."""
+
+    reply_id: str
+    error: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline of the machine has come."""
+
+
+Event: TypeAlias = (
+    TextTyped
+    | CommitRequested
+    | InterruptRequested
+    | PlaybackReported
+    | ConfigChanged
+    | HangUp
+    | VoiceFrame
+    | TranscriptReady
+    | TranscriptFailed
+    | ReplyTextWritten
+    | ReplySpeaking
+    | ReplyFinished
+    | Tick
+)

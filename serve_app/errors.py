@@ -1,0 +1,84 @@
+"""Every error of a call, as one tree.
+
+ParleyError
+├── PeerError            the client's fault: a typed code, and a close code where the call ends
+├── ConfigError          the operator's fault: one line that says what to change
+└── StageError           a stage's fault, named by stage
+    ├── StageTimeout     it did not answer in time
+    ├── StageLost        its replica died, or there is none
+    ├── StageOverloaded  it has no room, or its circuit is open
+    ├── StageRefused     it cannot serve this request: an unknown voice, say
+    └── StageFailed      it raised
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Stage: TypeAlias = Literal["stt", "llm", "tts"]
+
+
+class ParleyError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ConfigError(ParleyError):
+    """The configuration cannot work."""
+
+
+class PeerError(ParleyError):
+    """A client sent what it may not.
+
+    `code` is the wire code, the message is for the client to read. With `close_code` (RFC 6455)
+    the call ends; without, just the message that caused it is dropped. Before a WebSocket is
+    accepted the same error is refused with HTTP `status`.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, close_code: int | None = None, status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.close_code = close_code
+        self.status = status
+
+
+class StageError(ParleyError):
+    """A stage did not deliver. The text is for the log; clients get `code` and a fixed sentence."""
+
+    code = "stage_failed"
+    retryable = True
+
+    def __init__(self, stage: Stage, detail: str) -> None:
+        super().__init__(f"{stage}: {detail}")
+        self.stage: Stage = stage
+
+
+class StageTimeout(StageError):
+    """No answer in time."""
+
+    code = "stage_timeout"
+
+
+class StageLost(StageError):
+    """The replica died, or none is left."""
+
+    code = "stage_unavailable"
+
+
+class StageOverloaded(StageError):
+    """No room now."""
+
+    code = "stage_overloaded"
+
+
+class StageRefused(StageError):
+    """This request can never be served; asking again would not help."""
+
+    code = "stage_refused"
+    retryable = False
+
+
+class StageFailed(StageError):
+    """The backend raised."""
