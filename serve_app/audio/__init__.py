@@ -1,0 +1,14 @@
+"""Sound at the edge of a call: codecs, resampling, voice detection. Knows no socket and no turn.
+
+    pcm        int16 bytes ⇄ float samples, levels
+    resample   one sample rate → another, as a stream or whole
+    codecs     the Opus interface, and which library stands behind it
+    opus_native, opus_pyav   the two libraries
+    vad        speech or not, 32 ms at a time
+    recent     the last stretch of a call's audio
+    uplink     a client's messages → voice frames and windows of speech
+    downlink   speech → a client's packets
+
+Everything is synchronous, takes well under a millisecond for 20 ms of audio, and belongs to one
+call: objects are used by one thread at a time. PCM is int16 little endian mono throughout.
+"""

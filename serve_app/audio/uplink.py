@@ -1,0 +1,101 @@
+"""A client's audio messages → voice frames for the machine and windows of speech for STT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployments.contracts import SPEECH_RATE
+from serve_app.audio.codecs import new_decoder
+from serve_app.audio.pcm import BYTES_PER_SAMPLE, check_whole_samples, duration_ms, to_float
+from serve_app.audio.recent import RecentAudio
+from serve_app.audio.resample import Resampler
+from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, VoiceDetector
+from serve_app.conversation.events import VoiceFrame
+from serve_app.dialects import AudioFormat
+from serve_app.errors import PeerError
+
+_FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
+_SAMPLES_PER_MS = SPEECH_RATE // 1000
+
+
+class Uplink:
+    """One call's ear. Call time is the count of its samples at 16 kHz, not a clock.
+
+    `keep_ms` of audio stay readable; memory is fixed by it. A message of more than
+    `max_message_ms` is refused, because its detection would hold the event loop for as long as
+    30 s of audio take (about 0.1 s).
+    """
+
+    def __init__(
+        self,
+        format: AudioFormat,
+        vad: VoiceDetector,
+        keep_ms: int,
+        *,
+        max_message_ms: int = 30_000,
+    ) -> None:
+        self._decode = _decoder(format, max_message_ms)
+        self._vad = vad
+        self._recent = RecentAudio(keep_ms * _SAMPLES_PER_MS)
+        self._unframed = bytearray()
+        self._framed_ms = 0
+
+    def accept(self, payload: bytes) -> list[VoiceFrame]:
+        """Take one message; the frames it completes, in order.
+
+        Raises PeerError, with nothing of the message taken in: `invalid_audio` (an odd number
+        of PCM bytes, a bad Opus packet; the call goes on) or `message_too_big` (close 1009).
+        """
+        pcm = self._decode(payload)
+        self._recent.append(pcm)
+        self._unframed += pcm
+        return self._detect()
+
+    @property
+    def received_ms(self) -> int:
+        """Length of the call's audio so far, in whole ms."""
+        return self._recent.end // _SAMPLES_PER_MS
+
+    @property
+    def oldest_ms(self) -> int:
+        """Call time of the oldest audio kept: an earlier window begins here instead."""
+        return -(-self._recent.start // _SAMPLES_PER_MS)
+
+    def window(self, start_ms: int, end_ms: int) -> bytes:
+        """The call's audio between two call times, as far as it is kept: PCM at 16 kHz."""
+        start_ms = max(start_ms, self.oldest_ms)
+        return self._recent.read(start_ms * _SAMPLES_PER_MS, end_ms * _SAMPLES_PER_MS)
+
+    def _detect(self) -> list[VoiceFrame]:
+        whole = len(self._unframed) // _FRAME_BYTES * _FRAME_BYTES
+        if not whole:
+            return []
+        samples = to_float(self._unframed[:whole]).reshape(-1, FRAME_SAMPLES)
+        del self._unframed[:whole]
+        frames: list[VoiceFrame] = []
+        for frame in samples:
+            self._framed_ms += FRAME_MS
+            frames.append(VoiceFrame(self._vad.push(frame), self._framed_ms))
+        return frames
+
+
+def _decoder(format: AudioFormat, max_message_ms: int) -> Callable[[bytes], bytes]:
+    """A message of `format` → PCM at 16 kHz. Opus packets carry their own bounds."""
+    if format.codec == "opus":
+        return new_decoder().decode
+    rate = format.rate
+    if rate is None:
+        raise ValueError("PCM16 from a client needs a sample rate")
+    resampler = Resampler(rate, SPEECH_RATE)
+
+    def decode(payload: bytes) -> bytes:
+        check_whole_samples(payload)
+        if duration_ms(payload, rate) > max_message_ms:
+            raise PeerError(
+                "message_too_big",
+                f"One message may carry at most {max_message_ms / 1000:g} s of audio.",
+                close_code=1009,
+            )
+        return resampler.push(payload)
+
+    return decode
