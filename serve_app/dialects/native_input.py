@@ -1,0 +1,212 @@
+"""What a client of the native dialect says: its query and its JSON messages, checked.
+
+JSON goes through orjson because it refuses what must not enter a call (NaN, lone surrogates,
+nesting that exhausts a parser's stack), where the standard library accepts or crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias, cast
+
+import orjson
+
+from serve_app.conversation.events import (
+    ClientEvent,
+    CommitRequested,
+    ConfigChanged,
+    HangUp,
+    InterruptRequested,
+    PlaybackReported,
+    TextTyped,
+)
+from serve_app.dialects import AudioFormat, CallRequest
+from serve_app.errors import PeerError
+
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""Longest JSON message, in bytes of UTF-8."""
+
+MAX_TEXT_CHARS: Final = 8000
+"""Longest typed turn and longest instructions, in characters."""
+
+MAX_NAME_CHARS: Final = 100
+"""Longest voice, language or reply id, in characters."""
+
+ENDPOINT_RANGE_MS: Final = (100, 5000)
+"""Least and longest `endpoint_ms` that a client may ask for."""
+
+RATE_RANGE: Final = (8000, 48000)
+"""Lowest and highest sample rate of `codec=pcm16`, in Hz."""
+
+DEFAULT_RATE: Final = 16000
+"""Sample rate of `codec=pcm16` where the query names none, in Hz."""
+
+_CONFIG_KEYS: Final = ("voice", "language", "instructions", "endpoint_ms")
+
+_Json: TypeAlias = dict[str, object]
+
+
+def call_request(query: Mapping[str, str]) -> CallRequest:
+    """What the query asks for; an empty value counts as absent, an unknown key is ignored.
+
+    Raises PeerError (HTTP 400), which names the parameter that is wrong.
+    """
+    codec = query.get("codec") or "opus"
+    match codec:
+        case "opus":
+            if query.get("rate"):
+                raise _bad_query("rate is for codec=pcm16: an Opus packet needs none")
+            uplink = AudioFormat("opus", None)
+        case "pcm16":
+            uplink = AudioFormat("pcm16", _rate(query.get("rate") or str(DEFAULT_RATE)))
+        case _:
+            raise _bad_query(f"codec must be opus or pcm16, not {_quoted(codec)}")
+    reply = query.get("reply") or "pcm16"
+    match reply:
+        case "opus" | "pcm16":
+            downlink = AudioFormat(reply, None)
+        case _:
+            raise _bad_query(f"reply must be pcm16 or opus, not {_quoted(reply)}")
+    return CallRequest(
+        uplink=uplink,
+        downlink=downlink,
+        voice=_query_name(query, "voice"),
+        language=_query_name(query, "language"),
+        llm_url=query.get("vllm_url") or None,
+        resume=query.get("resume") or None,
+    )
+
+
+def _rate(value: str) -> int:
+    lowest, highest = RATE_RANGE
+    # int() alone would take "1_6000", " 16000" and other scripts' digits.
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(highest))
+    if not is_number or not lowest <= int(value) <= highest:
+        raise _bad_query(
+            f"rate must be a whole number from {lowest} to {highest}, not {_quoted(value)}"
+        )
+    return int(value)
+
+
+def _query_name(query: Mapping[str, str], key: str) -> str | None:
+    value = query.get(key) or None
+    if value is not None and len(value) > MAX_NAME_CHARS:
+        raise _bad_query(f"{key} may have {MAX_NAME_CHARS} characters")
+    return value
+
+
+def client_event(message: str) -> ClientEvent:
+    """The event of one JSON message.
+
+    Raises PeerError: with close code 1009 where the message is too big, else without one.
+    """
+    return _event(_json_object(message))
+
+
+def _json_object(message: str) -> _Json:
+    # The count of characters comes first, so that a huge message is not copied to be refused.
+    if len(message) > MAX_TEXT_BYTES:
+        raise too_big(f"a JSON message may have {MAX_TEXT_BYTES} bytes")
+    data = message.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_TEXT_BYTES:
+        raise too_big(f"a JSON message may have {MAX_TEXT_BYTES} bytes")
+    try:
+        parsed: object = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise _invalid(f"not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise _invalid("a message must be a JSON object with a type")
+    return cast("_Json", parsed)
+
+
+def _event(fields: _Json) -> ClientEvent:
+    kind = fields.get("type")
+    match kind:
+        case "text":
+            return TextTyped(_typed_text(fields))
+        case "interrupt":
+            return InterruptRequested()
+        case "commit":
+            return CommitRequested()
+        case "played":
+            return _played(fields)
+        case "config":
+            return _config(fields)
+        case "end":
+            return HangUp()
+        case str():
+            raise _invalid(f"unknown type {_quoted(kind)}")
+        case _:
+            raise _invalid("type must be a string")
+
+
+def _typed_text(fields: _Json) -> str:
+    text = _string("text.text", fields.get("text"), MAX_TEXT_CHARS)
+    if not text.strip():
+        raise _invalid("text.text must not be blank")
+    return text
+
+
+def _played(fields: _Json) -> PlaybackReported:
+    reply_id = _string("played.reply_id", fields.get("reply_id"), MAX_NAME_CHARS)
+    match fields.get("ms"):
+        case bool():
+            raise _invalid("played.ms must be a number")
+        case int() | float() as played_ms if played_ms >= 0:
+            return PlaybackReported(reply_id, float(played_ms))
+        case int() | float():
+            raise _invalid("played.ms must not be negative")
+        case _:
+            raise _invalid("played.ms must be a number")
+
+
+def _config(fields: _Json) -> ConfigChanged:
+    for key in fields:
+        if key != "type" and key not in _CONFIG_KEYS:
+            raise _invalid(f"unknown config key {_quoted(key)}: use {', '.join(_CONFIG_KEYS)}")
+    return ConfigChanged(
+        voice=_optional_string("config.voice", fields.get("voice"), MAX_NAME_CHARS),
+        language=_optional_string("config.language", fields.get("language"), MAX_NAME_CHARS),
+        instructions=_optional_string(
+            "config.instructions", fields.get("instructions"), MAX_TEXT_CHARS
+        ),
+        endpoint_ms=_endpoint_ms(fields.get("endpoint_ms")),
+    )
+
+
+def _endpoint_ms(value: object) -> int | None:
+    shortest, longest = ENDPOINT_RANGE_MS
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not shortest <= value <= longest:
+        raise _invalid(f"config.endpoint_ms must be a whole number from {shortest} to {longest}")
+    return value
+
+
+def _optional_string(name: str, value: object, longest: int) -> str | None:
+    return None if value is None else _string(name, value, longest)
+
+
+def _string(name: str, value: object, longest: int) -> str:
+    if not isinstance(value, str):
+        raise _invalid(f"{name} must be a string")
+    if len(value) > longest:
+        raise _invalid(f"{name} may have {longest} characters")
+    return value
+
+
+def _quoted(value: str) -> str:
+    return ascii(value if len(value) <= 40 else value[:40] + "…")
+
+
+def _bad_query(message: str) -> PeerError:
+    return PeerError("invalid_request_error", message, status=400)
+
+
+def _invalid(message: str) -> PeerError:
+    return PeerError("invalid_request_error", message)
+
+
+def too_big(message: str) -> PeerError:
+    """The error that ends a call whose client sent too much at once."""
+    return PeerError("message_too_big", message, close_code=1009)
