@@ -3,7 +3,10 @@
     events          what happened           → turn machine
     commands        what to do              ← turn machine
     announcements   what the client is told ← turn machine and the reply's playout
-    turn            the machine between them: turns, replies, barge-in, time-outs
+    turn            the machine between them: how the two sides below bear on each other
+    listening       the caller's turns: partials, pauses, final transcripts
+    replying        the agent's replies: held back, paused, resumed, cut off
+    policy          the numbers they decide by
     endpointing     where the caller's speech starts and ends
     agreement       the part of a growing hypothesis that may be shown
     history         the messages, cut to what the caller heard

@@ -1,0 +1,64 @@
+"""What the turn machine wants done: values that `call.py` performs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from deployments.contracts import Message
+from serve_app.conversation.announcements import Announcement
+from serve_app.conversation.playout import Playout
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to the client."""
+
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe:
+    """Transcribe a stretch of the call's audio and report it under `window_id`.
+
+    Windows of one `turn_id` continue each other: a recogniser with state keeps it by that.
+    """
+
+    window_id: int
+    turn_id: int
+    start_ms: int
+    end_ms: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Have the model answer `messages` and a voice speak the answer into `playout`."""
+
+    reply_id: str
+    messages: tuple[Message, ...]
+    playout: Playout
+
+
+@dataclass(frozen=True, slots=True)
+class WakeReply:
+    """A reply's playout was released, paused or resumed: look at it again."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop all work on a reply now. Nothing of it may be sent after this."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Close the call, with a WebSocket close code."""
+
+    close_code: int
+
+
+Command: TypeAlias = Tell | Transcribe | StartReply | WakeReply | CancelReply | EndCall

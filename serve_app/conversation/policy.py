@@ -1,0 +1,48 @@
+"""How a conversation takes turns: the numbers the turn machine decides by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from serve_app.conversation.endpointing import EndpointingPolicy
+from serve_app.conversation.playout import PlayoutPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPolicy:
+    """All times in ms.
+
+    endpoint_ms         a pause this long ends the turn
+    speculate_after_ms  a pause this long may be the end: its transcript is asked for
+    speculation         what starts on that transcript: nothing, or a reply held back
+    max_revisions       speculative replies dropped in one turn before it stops trying
+    prefix_ms           audio before the first voice that belongs to the turn
+    partial_every_ms    speech between partial transcripts
+    partial_window_ms   the longest window a partial is made of
+    max_turn_ms         a turn is committed at this length
+    min_interrupt_ms    speech that pauses a reply
+    resume_after_ms     a paused reply goes on if no words came for this long
+    stage_timeout_ms    a transcript, or a reply's first sound, later than this is a failure
+    uplink_stall_ms     no audio for this long during speech counts as a pause
+    incremental_stt     the recogniser keeps state: a pause feeds it, the commit finishes it
+    """
+
+    endpoint_ms: int = 500
+    speculate_after_ms: int = 64
+    speculation: Literal["off", "reply"] = "off"
+    max_revisions: int = 3
+    prefix_ms: int = 320
+    partial_every_ms: int = 500
+    partial_window_ms: int = 12_000
+    max_turn_ms: int = 60_000
+    min_interrupt_ms: int = 200
+    resume_after_ms: int = 1_500
+    stage_timeout_ms: int = 20_000
+    uplink_stall_ms: int = 1_000
+    idle_ms: int = 300_000
+    max_call_ms: int = 3_600_000
+    max_history_chars: int = 16_000
+    incremental_stt: bool = False
+    endpointing: EndpointingPolicy = field(default_factory=EndpointingPolicy)
+    playout: PlayoutPolicy = field(default_factory=PlayoutPolicy)

@@ -1,0 +1,213 @@
+"""The agent's replies: started, held back, paused, resumed, cut off, and what history keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployments.contracts import Message
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
+from serve_app.conversation.history import History
+from serve_app.conversation.listening import HeardTurn
+from serve_app.conversation.playout import Playout
+from serve_app.conversation.policy import TurnPolicy
+
+
+@dataclass(slots=True)
+class _Reply:
+    reply_id: str
+    playout: Playout
+    window_id: int | None
+    committed_at: float
+    pause_ms: float = 0.0
+    stt_ms: float = 0.0
+    text: str = ""
+    speaking: bool = False
+    recalled: bool = False
+    paused_at: float | None = None
+    deaf: bool = False
+
+
+class Replying:
+    """What the agent says. One reply is live; with speculation another may be held back."""
+
+    def __init__(self, policy: TurnPolicy, history: History, out: list[Command]) -> None:
+        self._policy = policy
+        self._history = history
+        self._out = out
+        self._live: _Reply | None = None
+        self._held: _Reply | None = None
+        self._count = 0
+
+    @property
+    def active(self) -> bool:
+        """A reply is being made or played."""
+        return self._live is not None
+
+    def answer(self, turn: HeardTurn, now: float) -> None:
+        """A turn is complete: its reply goes out, the one before it ends."""
+        self.interrupt(now)
+        held, self._held = self._held, None
+        if held and held.window_id == turn.window_id:
+            self._history.add_caller(turn.text)
+            self._make_live(held, turn)
+            held.playout.release()
+            self._out.append(WakeReply(held.reply_id))
+            if held.text:
+                self._out.append(Tell(say.ReplyText(held.reply_id, held.text)))
+            return
+        if held:
+            self._out.append(CancelReply(held.reply_id))
+        self._history.add_caller(turn.text)
+        reply = self._start(self._history.messages(), turn.window_id, released=True)
+        self._make_live(reply, turn)
+
+    def answer_typed(self, text: str, now: float) -> None:
+        """The caller typed a turn."""
+        self.answer(HeardTurn(0, text, now, 0.0, 0.0), now)
+
+    def speculate(self, guess: HeardTurn | None) -> None:
+        """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
+        if self._policy.speculation == "off":
+            return
+        if self._held and (guess is None or guess.window_id != self._held.window_id):
+            self._out.append(CancelReply(self._held.reply_id))
+            self._held = None
+        if guess and self._held is None:
+            messages = self._history.messages(said=guess.text)
+            self._held = self._start(messages, guess.window_id, released=False)
+
+    def interrupt(self, now: float) -> None:
+        """End the live reply now; history keeps what was heard of it."""
+        reply = self._live
+        if reply is None:
+            return
+        self._out.append(CancelReply(reply.reply_id))
+        if reply.playout.pause(now):
+            self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
+        self._close(reply, "interrupted", reply.playout.heard(now))
+
+    def pause(self, now: float) -> bool:
+        """The caller may be interrupting: hold the reply. False if there is none to hold."""
+        reply = self._live
+        if reply is None or reply.paused_at is not None or reply.deaf:
+            return False
+        reply.paused_at = now
+        if reply.playout.pause(now):
+            reply.recalled = True
+            self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
+        self._out.append(WakeReply(reply.reply_id))
+        return True
+
+    def resume(self, now: float) -> None:
+        """It was no interruption: a paused reply goes on."""
+        reply = self._live
+        if reply is None:
+            return
+        reply.deaf = False
+        if reply.paused_at is not None:
+            self._go_on(reply, now)
+
+    def written(self, event: ev.ReplyTextWritten) -> None:
+        """More of a reply's text."""
+        for reply in (self._live, self._held):
+            if reply and reply.reply_id == event.reply_id:
+                reply.text += event.delta
+                if reply is self._live:
+                    self._out.append(Tell(say.ReplyText(reply.reply_id, event.delta)))
+
+    def speaking(self, event: ev.ReplySpeaking, now: float) -> None:
+        """A reply's first audio left."""
+        reply = self._live
+        if reply is None or reply.reply_id != event.reply_id:
+            return
+        reply.speaking = True
+        self._out.append(
+            Tell(
+                say.TurnTimings(
+                    reply.reply_id,
+                    pause_ms=reply.pause_ms,
+                    stt_ms=reply.stt_ms,
+                    llm_ms=event.llm_ms,
+                    tts_ms=event.tts_ms,
+                    pipeline_ms=(now - reply.committed_at) * 1000,
+                )
+            )
+        )
+
+    def finished(self, event: ev.ReplyFinished, now: float) -> None:
+        """A reply is over. One that failed before its turn was decided is simply started again."""
+        if self._held and self._held.reply_id == event.reply_id:
+            self._held = None
+        reply = self._live
+        if reply is None or reply.reply_id != event.reply_id:
+            return
+        if event.error is None:
+            self._close(reply, "completed", reply.text.strip())
+            return
+        self._out.append(Tell(say.CallError(*event.error)))
+        heard = reply.playout.heard(now)
+        # Without a voice the text still reached the client, who read it.
+        self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
+
+    def played(self, event: ev.PlaybackReported) -> None:
+        """The client played this much of a reply."""
+        if self._live and self._live.reply_id == event.reply_id:
+            self._live.playout.played(event.played_ms)
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        reply = self._live
+        if reply is None:
+            return None
+        if reply.paused_at is not None:
+            return reply.paused_at + self._policy.resume_after_ms / 1000
+        if not reply.speaking:
+            return reply.committed_at + self._policy.stage_timeout_ms / 1000
+        return None
+
+    def tick(self, now: float) -> None:
+        """Go on with a reply no words came against; give up on one that never spoke."""
+        reply, due = self._live, self.deadline()
+        if reply is None or due is None or now < due:
+            return
+        if reply.paused_at is not None:
+            reply.deaf = True
+            self._go_on(reply, now)
+            return
+        self._out.append(CancelReply(reply.reply_id))
+        self._out.append(Tell(say.CallError("stage_timeout", "the reply did not come in time")))
+        self._close(reply, "failed", "")
+
+    def _start(
+        self, messages: tuple[Message, ...], window_id: int | None, *, released: bool
+    ) -> _Reply:
+        self._count += 1
+        playout = Playout(self._policy.playout, released=released)
+        reply = _Reply(f"reply-{self._count}", playout, window_id, committed_at=0.0)
+        self._out.append(StartReply(reply.reply_id, messages, playout))
+        return reply
+
+    def _make_live(self, reply: _Reply, turn: HeardTurn) -> None:
+        reply.committed_at = turn.committed_at
+        reply.pause_ms = turn.pause_ms
+        reply.stt_ms = turn.stt_ms
+        self._live = reply
+        self._out.append(Tell(say.ReplyStarted(reply.reply_id)))
+
+    def _go_on(self, reply: _Reply, now: float) -> None:
+        if reply.paused_at is not None:
+            # The time a reply was held back is not the pipeline's.
+            reply.committed_at += now - reply.paused_at
+            reply.paused_at = None
+        from_ms = reply.playout.resume()
+        if reply.recalled:
+            reply.recalled = False
+            self._out.append(Tell(say.ReplyResumed(reply.reply_id, from_ms)))
+        self._out.append(WakeReply(reply.reply_id))
+
+    def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
+        self._live = None
+        self._history.add_agent(heard)
+        self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))

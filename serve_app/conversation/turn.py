@@ -1,0 +1,149 @@
+"""The turn machine: decides when the caller's turn ends, when the agent speaks, and when it stops.
+
+Told events with the time, it answers with commands; `deadline` says when it wants a `Tick`.
+It holds two things that may overlap: the caller's turn (`listening`) and the agent's reply
+(`replying`). What ties them:
+
+    speech begins      → a turn opens; a reply that is audible is paused and recalled
+    words are there    → the paused reply is cancelled; history keeps what was heard of it
+    no words came      → the paused reply goes on where it stopped
+    the pause is long  → the turn is committed; its final transcript starts the next reply
+
+With speculation the reply starts on the transcript of a pause that may yet turn out short,
+and is held back: nothing of it leaves, and history does not know it, before the commit.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.commands import Command, EndCall, Tell
+from serve_app.conversation.history import History
+from serve_app.conversation.listening import Listening
+from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.replying import Replying
+
+GOING_AWAY = 1001
+NORMAL_CLOSURE = 1000
+
+
+class TurnMachine:
+    """One call's conversation. `handle` must be called with times that never go back."""
+
+    def __init__(self, policy: TurnPolicy, instructions: str, now: float) -> None:
+        self._policy = policy
+        self._history = History(instructions, policy.max_history_chars)
+        self._out: list[Command] = []
+        self._listening = Listening(policy, self._out)
+        self._replying = Replying(policy, self._history, self._out)
+        self._call_ends_at = now + policy.max_call_ms / 1000
+        self._active_at = now
+        self.ended = False
+
+    def handle(self, event: ev.Event, now: float) -> list[Command]:
+        """What to do about `event`."""
+        if not self.ended:
+            self._take(event, now)
+        commands = self._out[:]
+        self._out.clear()
+        return commands
+
+    def deadline(self) -> float | None:
+        """When to send a Tick; None once the call has ended."""
+        if self.ended:
+            return None
+        waits = [self._call_ends_at, self._listening.deadline(), self._replying.deadline()]
+        if not self._busy():
+            waits.append(self._active_at + self._policy.idle_ms / 1000)
+        return min(wait for wait in waits if wait is not None)
+
+    def _take(self, event: ev.Event, now: float) -> None:
+        match event:
+            case ev.VoiceFrame():
+                self._listening.hear(event, now)
+                self._mind_barge_in(now)
+            case ev.TranscriptReady():
+                self._on_transcript(event, now)
+            case ev.TranscriptFailed():
+                self._listening.failed(event)
+                self._mind_silence(now)
+            case ev.ReplyTextWritten():
+                self._replying.written(event)
+            case ev.ReplySpeaking():
+                self._replying.speaking(event, now)
+            case ev.ReplyFinished():
+                self._replying.finished(event, now)
+                self._active_at = now
+            case ev.TextTyped(text=text):
+                self._active_at = now
+                self._replying.answer_typed(text, now)
+            case ev.CommitRequested():
+                self._listening.commit_now(now)
+                self._mind_transcripts(now)
+            case ev.InterruptRequested():
+                self._replying.interrupt(now)
+            case ev.PlaybackReported():
+                self._replying.played(event)
+            case ev.ConfigChanged():
+                self._configure(event)
+            case ev.HangUp():
+                self._end(NORMAL_CLOSURE, now)
+            case ev.Tick():
+                self._tick(now)
+            case _:
+                assert_never(event)
+
+    def _on_transcript(self, event: ev.TranscriptReady, now: float) -> None:
+        if self._listening.transcribed(event, now):
+            self._replying.interrupt(now)
+        self._mind_transcripts(now)
+
+    def _mind_transcripts(self, now: float) -> None:
+        """Answer turns that are complete; begin or drop a speculative reply."""
+        for turn in self._listening.take_complete():
+            self._active_at = now
+            self._replying.answer(turn, now)
+        self._replying.speculate(self._listening.guess())
+        self._mind_silence(now)
+
+    def _mind_barge_in(self, now: float) -> None:
+        listening, policy = self._listening, self._policy
+        if listening.speech_ms >= policy.min_interrupt_ms and self._replying.pause(now):
+            listening.ask_partial_now()
+        self._mind_transcripts(now)
+
+    def _mind_silence(self, now: float) -> None:
+        """A reply paused for speech that held no words goes on."""
+        if not self._listening.undecided:
+            self._replying.resume(now)
+
+    def _configure(self, change: ev.ConfigChanged) -> None:
+        if change.instructions is not None:
+            self._history.instructions = change.instructions
+        if change.endpoint_ms is not None:
+            self._listening.endpoint_ms = change.endpoint_ms
+
+    def _tick(self, now: float) -> None:
+        if now >= self._call_ends_at:
+            self._expire("the call reached its longest allowed length", now)
+        elif not self._busy() and now >= self._active_at + self._policy.idle_ms / 1000:
+            self._expire("the caller was silent for too long", now)
+        else:
+            self._listening.tick(now)
+            self._mind_transcripts(now)
+            self._replying.tick(now)
+
+    def _busy(self) -> bool:
+        return self._listening.undecided or self._replying.active
+
+    def _expire(self, why: str, now: float) -> None:
+        self._out.append(Tell(say.CallError("session_expired", why)))
+        self._end(GOING_AWAY, now)
+
+    def _end(self, close_code: int, now: float) -> None:
+        self._replying.speculate(None)
+        self._replying.interrupt(now)
+        self._out.append(EndCall(close_code))
+        self.ended = True
