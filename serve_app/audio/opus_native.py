@@ -13,9 +13,9 @@ from serve_app.audio.pcm import BYTES_PER_SAMPLE
 with warnings.catch_warnings():
     # opuslib 3.0.1 compares integers with `is`, for which Python warns when it compiles the file.
     warnings.simplefilter("ignore", SyntaxWarning)
-    import opuslib
-    import opuslib.api.encoder
-    from opuslib.exceptions import OpusError
+    import opuslib  # pyright: ignore[reportMissingTypeStubs]
+    import opuslib.api.encoder  # pyright: ignore[reportMissingTypeStubs]
+    from opuslib.exceptions import OpusError  # pyright: ignore[reportMissingTypeStubs]
 
 
 class _Decoder(Protocol):

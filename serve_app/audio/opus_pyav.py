@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast
 
 import av
-from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
 from av.error import InvalidDataError
+from av.stream import Stream
 
 from deployments.contracts import SPEECH_RATE
 from serve_app.audio.codecs import PACKET_MS, bad_packet, check_packet
@@ -17,15 +18,27 @@ _DECODED_RATE = 48_000
 """FFmpeg decodes Opus at this rate only."""
 
 
+class _Decoder(Protocol):
+    """PyAV's types leave a packet's stream open; ours has none, but must be spelled."""
+
+    def decode(self, packet: av.Packet[Stream]) -> list[AudioFrame]: ...
+
+    def flush_buffers(self) -> None: ...
+
+
+class _Encoder(Protocol):
+    def encode(self, frame: AudioFrame) -> list[av.Packet[Stream]]: ...
+
+
 class PyavDecoder:
     """OpusDecoder over FFmpeg; the resampler behind it adds 1 ms of delay."""
 
     def __init__(self) -> None:
-        context = cast("AudioCodecContext", av.CodecContext.create("libopus", "r"))
+        context = av.CodecContext.create("libopus", "r")
         context.sample_rate = _DECODED_RATE
         context.layout = "mono"
         context.open()
-        self._context = context
+        self._context = cast("_Decoder", context)
         self._resampler = Resampler(_DECODED_RATE, SPEECH_RATE)
 
     def decode(self, packet: bytes) -> bytes:
@@ -46,14 +59,14 @@ class PyavEncoder:
     """OpusEncoder over FFmpeg, tuned for speech."""
 
     def __init__(self, rate: int, bitrate: int) -> None:
-        context = cast("AudioCodecContext", av.CodecContext.create("libopus", "w"))
+        context = av.CodecContext.create("libopus", "w")
         context.sample_rate = rate
         context.layout = "mono"
         context.format = "s16"
         context.bit_rate = bitrate
         context.options = {"application": "voip", "frame_duration": str(PACKET_MS)}
         context.open()
-        self._context = context
+        self._context = cast("_Encoder", context)
         self._rate = rate
         self._frame_bytes = rate * PACKET_MS // 1000 * BYTES_PER_SAMPLE
 

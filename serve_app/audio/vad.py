@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from deployments.contracts import SPEECH_RATE
@@ -58,7 +58,7 @@ class SileroVad:
 class EnergyVad:
     """VoiceDetector by level over an adaptive noise floor: for machines without the model.
 
-    The floor falls at once into a pause and rises by 4 dB a second, so steady noise is learned
+    The floor falls fast in a pause and rises by 4 dB a second, so steady noise is learned
     and words are not. It takes any sudden loud sound for speech; never the default.
     """
 
@@ -82,23 +82,36 @@ class EnergyVad:
         return 1 / (1 + math.exp((self._MARGIN_DB - above) / self._SLOPE_DB))
 
 
+class _Options(Protocol):
+    intra_op_num_threads: int
+    inter_op_num_threads: int
+
+
 class _Session(Protocol):
     def run(
         self, outputs: None, feed: dict[str, NDArray[np.float32] | NDArray[np.int64]]
     ) -> list[NDArray[np.float32]]: ...
 
 
+class _OnnxRuntime(Protocol):
+    """The part of onnxruntime, which has no types, that is used here."""
+
+    def SessionOptions(self) -> _Options: ...
+
+    def InferenceSession(
+        self, path: str, sess_options: _Options, providers: list[str]
+    ) -> _Session: ...
+
+
 @cache
 def _session() -> _Session:
     """The process's one copy of the network; it has no state and may be shared by threads."""
-    options = onnxruntime.SessionOptions()
+    runtime = cast("_OnnxRuntime", onnxruntime)
+    options = runtime.SessionOptions()
     # One frame is too little work to share: more threads only spin.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(_model_path()), options, providers=["CPUExecutionProvider"]
-    )
-    return cast("_Session", session)
+    return runtime.InferenceSession(str(_model_path()), options, ["CPUExecutionProvider"])
 
 
 def _model_path() -> Path:
