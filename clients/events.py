@@ -1,0 +1,185 @@
+"""The server's messages of the native protocol as values. Pure.
+
+The protocol is docs/protocol-native.md; `wire` parses its messages into these. Times in ms;
+those named `at_ms`, `start_ms` and `end_ms` count the audio of the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The call is open. `uplink_rate` is None where the codec needs none."""
+
+    call_id: str
+    voice: str | None
+    language: str | None
+    uplink_codec: str
+    uplink_rate: int | None
+    reply_codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The caller began to speak."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller's turn ended."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """More of the turn's transcript: follows the partials before it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a final transcript."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What the caller said; replaces the turn's partials."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """The agent answers."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyText:
+    """The next piece of the reply's text."""
+
+    reply_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Drop this reply's queued audio now."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyResumed:
+    """A flushed reply goes on: the next audio starts `from_ms` into it."""
+
+    reply_id: str
+    from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """The reply is over; `heard` is what of it the server counts as heard."""
+
+    reply_id: str
+    status: Literal["completed", "interrupted", "failed"]
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a turn went, in ms."""
+
+    reply_id: str
+    pause_ms: float
+    stt_ms: float
+    llm_ms: float
+    tts_ms: float
+    pipeline_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """Something went wrong; unless the connection then closes, the call goes on."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A JSON message of a type that this client does not know: a newer server's."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Reply audio as it came: int16 samples at `rate` Hz, or one Opus packet."""
+
+    codec: Literal["pcm16", "opus"]
+    rate: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptBytes:
+    """A final transcript in its binary form, for clients that read no JSON."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBytes:
+    """An error in its binary form, for clients that read no JSON."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Decoded reply audio: int16 mono samples at `rate` Hz, received at `at` (seconds).
+
+    Made by the client from `Payload`; `reply_id` is the reply started or resumed last.
+    """
+
+    pcm: bytes
+    rate: int
+    reply_id: str
+    at: float
+
+
+JsonEvent: TypeAlias = (
+    Ready
+    | SpeechStarted
+    | SpeechStopped
+    | Partial
+    | Final
+    | ReplyStarted
+    | ReplyText
+    | Flush
+    | ReplyResumed
+    | ReplyDone
+    | Timings
+    | ServerError
+    | Unknown
+)
+BinaryEvent: TypeAlias = Payload | TranscriptBytes | ErrorBytes
+Event: TypeAlias = JsonEvent | Audio | TranscriptBytes | ErrorBytes
+"""What an open call yields."""
