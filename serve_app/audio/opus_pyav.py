@@ -10,7 +10,7 @@ from av.error import InvalidDataError
 from av.stream import Stream
 
 from deployments.contracts import SPEECH_RATE
-from serve_app.audio.codecs import PACKET_MS, bad_packet, check_packet
+from serve_app.audio.codecs import COMPLEXITY, PACKET_MS, bad_packet, check_packet
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.resample import Resampler, frame_pcm, pcm_frame
 
@@ -64,7 +64,11 @@ class PyavEncoder:
         context.layout = "mono"
         context.format = "s16"
         context.bit_rate = bitrate
-        context.options = {"application": "voip", "frame_duration": str(PACKET_MS)}
+        context.options = {
+            "application": "voip",
+            "frame_duration": str(PACKET_MS),
+            "compression_level": str(COMPLEXITY),
+        }
         context.open()
         self._context = cast("_Encoder", context)
         self._rate = rate

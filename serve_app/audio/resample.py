@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 
+_FLUSH_MS = 20
+"""More than any filter here looks ahead (16 samples of the lower rate)."""
+
 
 class Resampler:
     """A stream of PCM from `source_rate` to `target_rate` (Hz); free where they are equal.
@@ -30,25 +33,32 @@ class Resampler:
             raise ValueError(f"no such sample rate: {source_rate} to {target_rate}")
         self.source_rate = source_rate
         self.target_rate = target_rate
-        self._filter = self._fresh()
+        self.reset()
 
     def push(self, pcm: bytes) -> bytes:
         """What the next samples add to the output; may be empty, as the filter looks ahead."""
         if self._filter is None or not pcm:
             return pcm
-        return _joined(self._filter.resample(pcm_frame(pcm, self.source_rate)))
+        changed = _joined(self._filter.resample(pcm_frame(pcm, self.source_rate)))
+        self._taken += len(pcm) // BYTES_PER_SAMPLE
+        self._given += len(changed) // BYTES_PER_SAMPLE
+        return changed
 
     def finish(self) -> bytes:
         """The samples still held back; the next `push` begins another stream."""
-        if self._filter is None:
+        if self._filter is None or not self._taken:
             return b""
-        tail = _joined(self._filter.resample(None))
+        missing = round(self._taken * self.target_rate / self.source_rate) - self._given
+        # Silence pushes the rest out. FFmpeg's own flush loses streams shorter than its filter.
+        tail = self.push(bytes(self.source_rate * _FLUSH_MS // 1000 * BYTES_PER_SAMPLE))
         self.reset()
-        return tail
+        return tail[: missing * BYTES_PER_SAMPLE]
 
     def reset(self) -> None:
         """Drop what is held back and begin another stream."""
         self._filter = self._fresh()
+        self._taken = 0
+        self._given = 0
 
     def _fresh(self) -> AudioResampler | None:
         if self.source_rate == self.target_rate:

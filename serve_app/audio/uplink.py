@@ -21,9 +21,9 @@ _SAMPLES_PER_MS = SPEECH_RATE // 1000
 class Uplink:
     """One call's ear. Call time is the count of its samples at 16 kHz, not a clock.
 
-    `keep_ms` of audio stay readable; memory is fixed by it. A message of more than
-    `max_message_ms` is refused, because its detection would hold the event loop for as long as
-    30 s of audio take (about 0.1 s).
+    `keep_ms` of audio stay readable; memory is fixed by it. A PCM16 message of more than
+    `max_message_ms` is refused, as it would hold the event loop for long: 30 s of audio take
+    0.1 to 0.3 s. How messages are cut changes nothing, so a caller may split long ones.
     """
 
     def __init__(
