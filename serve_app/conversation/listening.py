@@ -30,6 +30,7 @@ class _Final:
 
     window_id: int
     start_ms: int
+    end_ms: int
     speech_end_ms: int
     asked_at: float
     transcript: Transcript | None = None
@@ -45,6 +46,7 @@ class _Turn:
     partial_id: int | None = None
     next_partial_ms: int = 0
     fed_to_ms: int = 0
+    candidate_ms: int = 0
     final: _Final | None = None
     revisions: int = 0
     shown: bool = False
@@ -72,6 +74,7 @@ class Listening:
         self._windows = 0
         self._turns = 0
         self._frame_at = 0.0
+        self._heard_to_ms = 0
         self.endpoint_ms = policy.endpoint_ms
 
     @property
@@ -118,11 +121,12 @@ class Listening:
 
     def transcribed(self, event: ev.TranscriptReady, now: float) -> bool:
         """Take in a transcript. True if it shows words in the turn that is open."""
-        turn, transcript = self._turn, event.transcript
-        if event.window_id in self._committed:
-            committed = self._committed.pop(event.window_id)
+        transcript = replace(event.transcript, text=event.transcript.text.strip())
+        turn = self._turn
+        committed = self._committed.get(event.window_id)
+        if committed:
             _settle(committed.final, transcript, now)
-            self._finish(committed)
+            self._finish_in_order()
             return False
         if turn is None:
             return False
@@ -140,6 +144,7 @@ class Listening:
         turn = self._turn
         if self._committed.pop(event.window_id, None):
             self._out.append(Tell(say.CallError(event.code, event.message)))
+            self._finish_in_order()
         elif turn and event.window_id == turn.partial_id:
             turn.partial_id = None
         elif turn and turn.final and event.window_id == turn.final.window_id:
@@ -155,7 +160,7 @@ class Listening:
         turn = self._turn
         if turn is None or turn.final is None or turn.final.transcript is None:
             return None
-        if not turn.final.transcript.text or turn.revisions > self._policy.max_revisions:
+        if not turn.final.transcript.text or turn.revisions >= self._policy.max_revisions:
             return None
         return HeardTurn(turn.final.window_id, turn.final.transcript.text, 0.0, 0.0, 0.0)
 
@@ -179,7 +184,8 @@ class Listening:
 
     def _open(self) -> None:
         start_ms = self._endpointer.start_ms or 0
-        window_start_ms = max(0, start_ms - self._policy.prefix_ms)
+        # Never reaches into the turn before: its last words would be transcribed twice.
+        window_start_ms = max(self._heard_to_ms, start_ms - self._policy.prefix_ms)
         self._turns += 1
         self._turn = _Turn(self._turns, start_ms, window_start_ms, window_start_ms)
         self._turn.next_partial_ms = self._policy.partial_every_ms
@@ -193,24 +199,33 @@ class Listening:
         if self._policy.incremental_stt:
             if turn.fed_to_ms < self._endpointer.voice_end_ms:
                 self._ask_partial(turn)
-        elif turn.final is None:
+        elif turn.candidate_ms < self._endpointer.voice_end_ms:
+            # Once a pause: should it fail, the commit asks again.
+            turn.candidate_ms = self._endpointer.voice_end_ms
             turn.final = self._ask_final(turn, now)
 
     def _commit(self, turn: _Turn, now: float) -> None:
         ear = self._endpointer
         final = turn.final or self._ask_final(turn, now)
-        committed = _Committed(final, now, ear.pause_ms, turn.speech_start_ms)
+        self._heard_to_ms = final.end_ms
+        self._committed[final.window_id] = _Committed(
+            final, now, ear.pause_ms, turn.speech_start_ms
+        )
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
         self._turn = None
         ear.close()
-        if final.transcript is None:
-            self._committed[final.window_id] = committed
-        else:
-            self._finish(committed)
+        self._finish_in_order()
 
-    def _finish(self, committed: _Committed) -> None:
+    def _finish_in_order(self) -> None:
+        """Turns complete in the order they were spoken; a transcript that came early waits."""
+        for window_id, committed in list(self._committed.items()):
+            if committed.final.transcript is None:
+                return
+            del self._committed[window_id]
+            self._finish(committed, committed.final.transcript)
+
+    def _finish(self, committed: _Committed, transcript: Transcript) -> None:
         final = committed.final
-        transcript = final.transcript or Transcript("")
         words = tuple(_shifted(word, final.start_ms) for word in transcript.words)
         self._out.append(
             Tell(
@@ -227,10 +242,9 @@ class Listening:
 
     def _ask_final(self, turn: _Turn, now: float) -> _Final:
         ear = self._endpointer
-        final = _Final(self._next_window(), turn.window_start_ms, ear.voice_end_ms, now)
-        self._out.append(
-            Transcribe(final.window_id, turn.turn_id, turn.window_start_ms, ear.now_ms, final=True)
-        )
+        window_id, start_ms = self._next_window(), turn.window_start_ms
+        final = _Final(window_id, start_ms, ear.now_ms, ear.voice_end_ms, now)
+        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, ear.now_ms, final=True))
         return final
 
     def _ask_partial(self, turn: _Turn) -> None:
@@ -249,17 +263,17 @@ class Listening:
         )
 
     def _show_partial(self, turn: _Turn, transcript: Transcript) -> None:
+        joint = " " if turn.shown and not turn.agreement.text else ""
         agreed = turn.agreement.update(transcript.text)
         if agreed:
-            spaced = f" {agreed.lstrip()}" if turn.shown else agreed
-            self._out.append(Tell(say.PartialTranscript(spaced)))
+            self._out.append(Tell(say.PartialTranscript(joint + agreed)))
             turn.shown = True
         window_ms = self._endpointer.now_ms - turn.partial_start_ms
-        agreed_words = len(turn.agreement.text.split())
         long = window_ms > self._policy.partial_window_ms * 2 // 3
-        if long and 0 < agreed_words <= len(transcript.words):
+        agreed_end_ms = _end_of(turn.agreement.text, transcript.words)
+        if long and agreed_end_ms and not self._policy.incremental_stt:
             # The next windows start at the last agreed word, so a long turn stays cheap.
-            turn.partial_start_ms += transcript.words[agreed_words - 1].end_ms
+            turn.partial_start_ms += agreed_end_ms
             turn.agreement = Agreement()
 
     def _next_window(self) -> int:
@@ -270,6 +284,16 @@ class Listening:
 def _settle(final: _Final, transcript: Transcript, now: float) -> None:
     final.transcript = transcript
     final.stt_ms = (now - final.asked_at) * 1000
+
+
+def _end_of(text: str, words: tuple[Word, ...]) -> int:
+    """Where the word that ends `text` ends, by letters: some scripts put no space between words."""
+    left = sum(map(str.isalnum, text))
+    for word in words if left else ():
+        left -= sum(map(str.isalnum, word.text))
+        if left <= 0:
+            return word.end_ms
+    return 0
 
 
 def _shifted(word: Word, by_ms: int) -> Word:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from deployments.contracts import AudioChunk, SpokenWord
 
 SLICE_MS = 40
+ROUNDING = 1e-6
+"""Of a sample: what adding up times in floating point may lose."""
 UNMARKED_MS_PER_CHAR = 100
 """Slower than any voice speaks: how long an unfinished phrase without word times may become."""
 
@@ -65,7 +67,7 @@ class Playout:
         self._sent_ms = 0.0
         self._dry_at = 0.0
         self._heard_ms = 0.0
-        self._recalled_ms = 0.0
+        self._furthest_ms = 0.0
         self._client_reports = False
         self._ended = False
 
@@ -116,6 +118,7 @@ class Playout:
         self._forget_heard(now)
         self._unheard.append(piece)
         self._sent_ms = piece.end_ms
+        self._furthest_ms = max(self._furthest_ms, self._sent_ms)
         self._dry_at = max(self._dry_at, now) + (piece.end_ms - piece.start_ms) / 1000
         return piece
 
@@ -123,7 +126,9 @@ class Playout:
         """When the next piece may leave; None while there is none to send."""
         if not self._released or self._paused or not self._unsent:
             return None
-        return max(now, self._dry_at - self._policy.max_lead_ms / 1000)
+        first = self._unsent[0]
+        lead_ms = self._policy.max_lead_ms - (first.end_ms - first.start_ms)
+        return max(now, self._dry_at - lead_ms / 1000)
 
     def over_at(self) -> float | None:
         """When the caller's loudspeaker will have played everything; None while more may come."""
@@ -146,7 +151,7 @@ class Playout:
     @property
     def started(self) -> bool:
         """Some audio has left."""
-        return self._sent_ms > 0
+        return self._furthest_ms > 0
 
     def release(self) -> None:
         """The turn is decided: audio may leave."""
@@ -162,7 +167,6 @@ class Playout:
         if self._dry_at <= now:
             return False
         self._heard_ms = self.heard_ms(now)
-        self._recalled_ms = self._sent_ms
         self._dry_at = now
         self._unsent.extendleft(reversed(self._unheard))
         self._unheard.clear()
@@ -178,9 +182,11 @@ class Playout:
 
     def played(self, played_ms: float) -> None:
         """The client reports that it played this much; never more than was sent counts."""
-        self._client_reports = True
-        sent_ms = max(self._sent_ms, self._recalled_ms)
-        self._heard_ms = max(self._heard_ms, min(played_ms, sent_ms))
+        if not self._client_reports:
+            # From here on its word replaces the clock's guess.
+            self._client_reports = True
+            self._heard_ms = 0.0
+        self._heard_ms = max(self._heard_ms, min(played_ms, self._furthest_ms))
 
     def heard_ms(self, now: float) -> float:
         """How much of the audio was surely heard."""
@@ -197,22 +203,28 @@ class Playout:
         return " ".join(filter(None, (_heard_of(phrase, limit_ms) for phrase in self._phrases)))
 
     def _forget_heard(self, now: float) -> None:
-        heard_ms = self.heard_ms(now)
-        while self._unheard and self._unheard[0].end_ms <= heard_ms:
+        self._heard_ms = self.heard_ms(now)
+        while self._unheard and self._unheard[0].end_ms <= self._heard_ms:
             self._unheard.popleft()
 
     def _skip_to(self, to_ms: float) -> None:
+        """Drop unsent audio up to a whole sample at or just before `to_ms`."""
         while self._unsent and self._unsent[0].end_ms <= to_ms:
-            self._unsent.popleft()
-        if self._unsent and self._unsent[0].start_ms < to_ms:
-            first = self._unsent.popleft()
-            cut = round((to_ms - first.start_ms) * first.rate / 1000) * 2
-            self._unsent.appendleft(AudioSlice(first.pcm[cut:], first.rate, to_ms))
-        self._sent_ms = to_ms
+            self._sent_ms = self._unsent.popleft().end_ms
+        if not self._unsent:
+            return
+        first = self._unsent.popleft()
+        skipped = max(0, int((to_ms - first.start_ms) * first.rate / 1000 + ROUNDING))
+        rest = AudioSlice(
+            first.pcm[skipped * 2 :], first.rate, first.start_ms + skipped * 1000 / first.rate
+        )
+        if rest.pcm:
+            self._unsent.appendleft(rest)
+        self._sent_ms = rest.start_ms
 
 
 def _heard_of(phrase: _Phrase, limit_ms: float) -> str:
-    heard_ms = limit_ms - phrase.start_ms
+    heard_ms = min(limit_ms - phrase.start_ms, phrase.length_ms)
     if heard_ms <= 0:
         return ""
     if phrase.complete and heard_ms >= phrase.length_ms - 1:

@@ -16,7 +16,7 @@ class TurnPolicy:
     endpoint_ms         a pause this long ends the turn
     speculate_after_ms  a pause this long may be the end: its transcript is asked for
     speculation         what starts on that transcript: nothing, or a reply held back
-    max_revisions       speculative replies dropped in one turn before it stops trying
+    max_revisions       pauses a turn went on after before nothing is started on its next ones
     prefix_ms           audio before the first voice that belongs to the turn
     partial_every_ms    speech between partial transcripts
     partial_window_ms   the longest window a partial is made of

@@ -17,6 +17,7 @@ from serve_app.conversation.policy import TurnPolicy
 @dataclass(slots=True)
 class _Reply:
     reply_id: str
+    messages: tuple[Message, ...]
     playout: Playout
     window_id: int | None
     committed_at: float
@@ -39,6 +40,7 @@ class Replying:
         self._live: _Reply | None = None
         self._held: _Reply | None = None
         self._count = 0
+        self._spoiled: int | None = None
 
     @property
     def active(self) -> bool:
@@ -49,8 +51,10 @@ class Replying:
         """A turn is complete: its reply goes out, the one before it ends."""
         self.interrupt(now)
         held, self._held = self._held, None
-        if held and held.window_id == turn.window_id:
-            self._history.add_caller(turn.text)
+        messages = self._history.messages(said=turn.text)
+        self._history.add_caller(turn.text)
+        # Instructions, or what was heard of the reply before, may have changed since it began.
+        if held and held.window_id == turn.window_id and held.messages == messages:
             self._make_live(held, turn)
             held.playout.release()
             self._out.append(WakeReply(held.reply_id))
@@ -59,8 +63,7 @@ class Replying:
             return
         if held:
             self._out.append(CancelReply(held.reply_id))
-        self._history.add_caller(turn.text)
-        reply = self._start(self._history.messages(), turn.window_id, released=True)
+        reply = self._start(messages, turn.window_id, released=True)
         self._make_live(reply, turn)
 
     def answer_typed(self, text: str, now: float) -> None:
@@ -74,7 +77,7 @@ class Replying:
         if self._held and (guess is None or guess.window_id != self._held.window_id):
             self._out.append(CancelReply(self._held.reply_id))
             self._held = None
-        if guess and self._held is None:
+        if guess and self._held is None and guess.window_id != self._spoiled:
             messages = self._history.messages(said=guess.text)
             self._held = self._start(messages, guess.window_id, released=False)
 
@@ -137,8 +140,9 @@ class Replying:
         )
 
     def finished(self, event: ev.ReplyFinished, now: float) -> None:
-        """A reply is over. One that failed before its turn was decided is simply started again."""
+        """A reply is over. One that failed before the commit is started again at the commit."""
         if self._held and self._held.reply_id == event.reply_id:
+            self._spoiled = self._held.window_id
             self._held = None
         reply = self._live
         if reply is None or reply.reply_id != event.reply_id:
@@ -146,10 +150,7 @@ class Replying:
         if event.error is None:
             self._close(reply, "completed", reply.text.strip())
             return
-        self._out.append(Tell(say.CallError(*event.error)))
-        heard = reply.playout.heard(now)
-        # Without a voice the text still reached the client, who read it.
-        self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
+        self._fail(reply, event.error, now)
 
     def played(self, event: ev.PlaybackReported) -> None:
         """The client played this much of a reply."""
@@ -177,15 +178,14 @@ class Replying:
             self._go_on(reply, now)
             return
         self._out.append(CancelReply(reply.reply_id))
-        self._out.append(Tell(say.CallError("stage_timeout", "the reply did not come in time")))
-        self._close(reply, "failed", "")
+        self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
 
     def _start(
         self, messages: tuple[Message, ...], window_id: int | None, *, released: bool
     ) -> _Reply:
         self._count += 1
         playout = Playout(self._policy.playout, released=released)
-        reply = _Reply(f"reply-{self._count}", playout, window_id, committed_at=0.0)
+        reply = _Reply(f"reply-{self._count}", messages, playout, window_id, committed_at=0.0)
         self._out.append(StartReply(reply.reply_id, messages, playout))
         return reply
 
@@ -206,6 +206,12 @@ class Replying:
             reply.recalled = False
             self._out.append(Tell(say.ReplyResumed(reply.reply_id, from_ms)))
         self._out.append(WakeReply(reply.reply_id))
+
+    def _fail(self, reply: _Reply, error: tuple[str, str], now: float) -> None:
+        self._out.append(Tell(say.CallError(*error)))
+        heard = reply.playout.heard(now)
+        # Without a voice the text still reached the client, who read it.
+        self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
 
     def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
         self._live = None

@@ -45,7 +45,10 @@ class TurnMachine:
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """What to do about `event`."""
         if not self.ended:
+            was_replying = self._replying.active
             self._take(event, now)
+            if was_replying or self._replying.active:
+                self._active_at = now
         commands = self._out[:]
         self._out.clear()
         return commands
@@ -68,16 +71,14 @@ class TurnMachine:
                 self._on_transcript(event, now)
             case ev.TranscriptFailed():
                 self._listening.failed(event)
-                self._mind_silence(now)
+                self._mind_transcripts(now)
             case ev.ReplyTextWritten():
                 self._replying.written(event)
             case ev.ReplySpeaking():
                 self._replying.speaking(event, now)
             case ev.ReplyFinished():
                 self._replying.finished(event, now)
-                self._active_at = now
             case ev.TextTyped(text=text):
-                self._active_at = now
                 self._replying.answer_typed(text, now)
             case ev.CommitRequested():
                 self._listening.commit_now(now)
@@ -90,6 +91,8 @@ class TurnMachine:
                 self._configure(event)
             case ev.HangUp():
                 self._end(NORMAL_CLOSURE, now)
+            case ev.Dismissed(close_code=close_code):
+                self._end(close_code, now)
             case ev.Tick():
                 self._tick(now)
             case _:
@@ -97,13 +100,13 @@ class TurnMachine:
 
     def _on_transcript(self, event: ev.TranscriptReady, now: float) -> None:
         if self._listening.transcribed(event, now):
+            self._active_at = now
             self._replying.interrupt(now)
         self._mind_transcripts(now)
 
     def _mind_transcripts(self, now: float) -> None:
         """Answer turns that are complete; begin or drop a speculative reply."""
         for turn in self._listening.take_complete():
-            self._active_at = now
             self._replying.answer(turn, now)
         self._replying.speculate(self._listening.guess())
         self._mind_silence(now)
