@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from serve_app.audio import codecs
 from serve_app.audio.codecs import (
     LOOKAHEAD_MS,
-    MAX_PACKET_BYTES,
     MAX_PACKET_MS,
     OPUS_RATES,
     PACKET_MS,
@@ -32,6 +31,9 @@ from serve_app.audio.opus_pyav import PyavDecoder, PyavEncoder
 from serve_app.errors import PeerError
 
 Tone = Callable[[float, int, float], bytes]
+
+TOO_LARGE = bytes([0x0B, 0x41, *[255] * 40, 0]) + bytes(50 + 40 * 254)
+"""20 ms of SILK in one frame of 50 bytes with 10 kB of padding: valid, but over our limit."""
 
 
 class Library(NamedTuple):
@@ -187,7 +189,7 @@ def test_damaged_packets_do_no_harm(kind: str, flips: list[tuple[int, int]], cut
 
 @pytest.mark.parametrize(
     "packet",
-    [b"", b"\xff", b"\x0b\x3f" + bytes(100), bytes(MAX_PACKET_BYTES + 1)],
+    [b"", b"\xff", b"\x0b\x3f" + bytes(100), TOO_LARGE],
     ids=["empty", "no frame count", "over 120 ms", "too large"],
 )
 def test_bad_packets_are_refused_and_the_stream_goes_on(
@@ -210,6 +212,17 @@ def test_the_longest_packet_is_decoded(library: Library) -> None:
     """120 ms in one packet: three SILK frames of 40 ms, told by the packet's first two bytes."""
     pcm = library.decoder().decode(bytes([0x13, 0x03]) + bytes(90))
     assert len(pcm) / 32 == pytest.approx(MAX_PACKET_MS, abs=1.1)
+
+
+def test_pyav_goes_on_after_the_end_of_a_stream(tone: Tone) -> None:
+    """A context that FFmpeg takes for ended refuses one packet, then decodes again."""
+    decoder = PyavDecoder()
+    packets = encode(PyavEncoder(24_000, 32_000), tone(500, 24_000, 0.1), 24_000)
+    decoder.decode(packets[0])
+    decoder._context.decode(None)
+    with pytest.raises(PeerError):
+        decoder.decode(packets[1])
+    assert len(decoder.decode(packets[2])) == 640
 
 
 @pytest.mark.parametrize("length", [0, 958, 962, 1920])

@@ -116,6 +116,15 @@ def test_only_the_last_stretch_is_kept() -> None:
     assert uplink.window(0, 700) == b""
 
 
+def test_a_clipped_window_begins_on_a_whole_millisecond() -> None:
+    """So that `oldest_ms` is its exact time, wherever the last message ended."""
+    uplink = pcm16(16_000, keep_ms=250)
+    sent = np.arange(16_007, dtype="<i2").tobytes()
+    uplink.accept(sent)
+    assert (uplink.oldest_ms, uplink.received_ms) == (751, 1000)
+    assert uplink.window(0, 1000) == sent[751 * 32 : 1000 * 32]
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_speech_is_heard_at_every_rate(rate: int, speech: bytes) -> None:
     """The detector finds the sentence, and the window holds it, whatever the client's rate."""

@@ -67,6 +67,15 @@ def test_the_energy_detector_learns_steady_noise(level: float, noise: Noise) -> 
     assert probabilities(EnergyVad(), noise(level, 5.0))[32:].max() < 0.5
 
 
+def test_the_energy_detector_gets_used_to_new_noise(noise: Noise) -> None:
+    """Noise that sets in after silence counts as speech at first, and no longer after 5 s."""
+    detector = EnergyVad()
+    probabilities(detector, bytes(32_000))
+    found = probabilities(detector, noise(0.03, 10.0))
+    assert found[:30].min() > 0.5
+    assert found[-150:].max() < 0.5
+
+
 def test_the_energy_detector_hears_speech_over_learned_noise(speech: bytes, noise: Noise) -> None:
     """A floor that rose still lets louder words through."""
     detector = EnergyVad()
@@ -98,6 +107,24 @@ def test_silero_remembers_the_frame_before(speech: bytes) -> None:
     fresh = [SileroVad().push(frame) for frame in frames]
     assert carried[0] == fresh[0]
     assert carried[10:] != fresh[10:]
+
+
+def test_silero_sees_the_end_of_the_frame_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network's input is the last 64 samples of the frame before, then the frame."""
+    inputs: list[np.ndarray] = []
+
+    class Recorder:
+        def run(self, _outputs: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            inputs.append(feed["input"].copy())
+            return [np.zeros((1, 1), np.float32), feed["state"]]
+
+    monkeypatch.setattr(vad, "_session", Recorder)
+    samples = np.arange(2 * FRAME_SAMPLES, dtype=np.float32)
+    detector = SileroVad()
+    detector.push(samples[:512])
+    detector.push(samples[512:])
+    assert inputs[0].tolist() == [[0.0] * 64 + samples[:512].tolist()]
+    assert inputs[1].tolist() == [samples[448:].tolist()]
 
 
 @pytest.mark.usefixtures("fresh_session")
