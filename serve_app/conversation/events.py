@@ -121,6 +121,13 @@ class ReplyFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """The client broke a rule that ends its call."""
+
+    close_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline of the machine has come."""
 
@@ -138,5 +145,6 @@ Event: TypeAlias = (
     | ReplyTextWritten
     | ReplySpeaking
     | ReplyFinished
+    | Dismissed
     | Tick
 )

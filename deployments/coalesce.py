@@ -1,0 +1,60 @@
+"""Gathers text deltas into fewer, larger ones without keeping the first one waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from deployments.contracts import TextDelta
+
+
+async def coalesced(
+    deltas: AsyncIterator[TextDelta], every_s: float
+) -> AsyncGenerator[TextDelta, None]:
+    """The same text; the first delta as it comes, then at most one every `every_s` seconds.
+
+    Nothing is fetched ahead of a slow reader by more than one gathering. Leaving early closes
+    `deltas` before this returns, so that the model stops.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: list[str] = []
+    arrived = asyncio.Event()
+
+    async def gather() -> None:
+        async with aclosing(_as_generator(deltas)) as source:
+            async for delta in source:
+                waiting.append(delta.text)
+                arrived.set()
+
+    task = asyncio.ensure_future(gather())
+    task.add_done_callback(lambda _: arrived.set())
+    try:
+        next_at = 0.0
+        while not (task.done() and not waiting):
+            await arrived.wait()
+            if not task.done() and (wait_s := next_at - loop.time()) > 0:
+                await asyncio.wait([task], timeout=wait_s)
+            arrived.clear()
+            next_at = loop.time() + every_s
+            text = "".join(waiting)
+            waiting.clear()
+            if text:
+                yield TextDelta(text)
+            if task.done():
+                arrived.set()
+        task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _as_generator(deltas: AsyncIterator[TextDelta]) -> AsyncGenerator[TextDelta, None]:
+    """Gives any iterator an `aclose`."""
+    try:
+        async for delta in deltas:
+            yield delta
+    finally:
+        close = getattr(deltas, "aclose", None)
+        if close is not None:
+            await close()

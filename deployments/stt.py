@@ -1,0 +1,151 @@
+"""Speech-to-text as a Ray Serve deployment: windows in, transcripts out; no model code."""
+
+# Ray's decorators and handles are typed in part.
+# pyright: reportUnknownMemberType=false, reportUntypedClassDecorator=false
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import cast
+
+from ray import serve
+
+from deployments import backends
+from deployments.contracts import (
+    IncrementalSpeechToText,
+    Overloaded,
+    Recogniser,
+    SpeechToText,
+    SpeechWindow,
+    StageInfo,
+    StreamLost,
+    Transcript,
+)
+
+STREAM_IDLE_S = 15.0
+"""A stream fed nothing for this long has lost its caller: partials come twice a second."""
+
+
+@serve.deployment(name="SpeechToText")
+class SpeechToTextDeployment:
+    """One replica of the configured recogniser.
+
+    `threads` windows are decoded at once; a partial that would have to wait is refused
+    (Overloaded), because a late partial is worth nothing and the final behind it is.
+    """
+
+    def __init__(self, backend: str, settings: dict[str, object], threads: int = 8) -> None:
+        self._backend = backends.create("stt", backend, settings)
+        self._info = self._backend.load()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="stt")
+        self._limit = threads
+        self._running = 0
+        self._windows = _windows(self._backend)
+
+    async def describe(self) -> StageInfo:
+        """What is loaded. Answers only once it is."""
+        return self._info
+
+    async def transcribe(self, window: SpeechWindow) -> Transcript:
+        """The window's transcript. Raises BadInput, Overloaded, StreamLost."""
+        if not window.final and self._running >= self._limit:
+            raise Overloaded("partials wait for nobody")
+        self._running += 1
+        try:
+            return await self._windows.transcribe(window, self._threads)
+        finally:
+            self._running -= 1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_threads"):
+            self._threads.shutdown(wait=False)
+            self._backend.close()
+
+
+def _windows(backend: SpeechToText | IncrementalSpeechToText) -> _Windows | _Streams:
+    if hasattr(backend, "open"):
+        return _Streams(cast(IncrementalSpeechToText, backend))
+    return _Windows(cast(SpeechToText, backend))
+
+
+class _Windows:
+    """Windows that stand alone."""
+
+    def __init__(self, backend: SpeechToText) -> None:
+        self._backend = backend
+
+    async def transcribe(self, window: SpeechWindow, threads: ThreadPoolExecutor) -> Transcript:
+        loop = asyncio.get_running_loop()
+        return (await loop.run_in_executor(threads, self._backend.transcribe, [window]))[0]
+
+
+@dataclass(slots=True)
+class _Stream:
+    recogniser: Recogniser
+    fed: int = 0
+    used_at: float = field(default_factory=time.monotonic)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class _Streams:
+    """The decoders of the callers who speak now, by stream id."""
+
+    def __init__(self, backend: IncrementalSpeechToText) -> None:
+        self._backend = backend
+        self._streams: dict[str, _Stream] = {}
+
+    async def transcribe(self, window: SpeechWindow, threads: ThreadPoolExecutor) -> Transcript:
+        """Continue (or at offset 0 begin) the window's stream with its samples."""
+        loop = asyncio.get_running_loop()
+        key = window.stream or f"window-{id(window)}"
+        stream = await self._at(key, window, threads)
+        async with stream.turn:
+            if stream.fed != window.offset or self._streams.get(key) is not stream:
+                raise StreamLost(key)
+            stream.fed += len(window.pcm) // 2
+            stream.used_at = time.monotonic()
+            work = loop.run_in_executor(threads, _decode, stream.recogniser, window)
+            try:
+                # The thread goes on whatever happens here: what it holds is freed after it.
+                transcript = await asyncio.shield(work)
+            except BaseException:
+                self._forget(key, work)
+                raise
+            if window.final:
+                self._forget(key, work)
+            return transcript
+
+    async def _at(self, key: str, window: SpeechWindow, threads: ThreadPoolExecutor) -> _Stream:
+        stream = self._streams.get(key)
+        if window.offset:
+            if stream is None:
+                raise StreamLost(key)
+            return stream
+        if stream is not None:
+            self._forget(key, None)
+        self._drop_idle()
+        loop = asyncio.get_running_loop()
+        recogniser = await loop.run_in_executor(threads, self._backend.open, window.language)
+        return self._streams.setdefault(key, _Stream(recogniser))
+
+    def _drop_idle(self) -> None:
+        limit = time.monotonic() - STREAM_IDLE_S
+        for key in [
+            k for k, s in self._streams.items() if s.used_at < limit and not s.turn.locked()
+        ]:
+            self._forget(key, None)
+
+    def _forget(self, key: str, after: asyncio.Future[Transcript] | None) -> None:
+        stream = self._streams.pop(key)
+        if after is None or after.done():
+            stream.recogniser.close()
+        else:
+            after.add_done_callback(lambda _: stream.recogniser.close())
+
+
+def _decode(recogniser: Recogniser, window: SpeechWindow) -> Transcript:
+    hypothesis = recogniser.feed(window.pcm) if window.pcm else Transcript("")
+    return recogniser.finish() if window.final else hypothesis

@@ -1,0 +1,222 @@
+"""One call: socket ⇄ dialect ⇄ turn machine ⇄ stages, in one task group.
+
+The loop below never waits for a model: it takes the next event, lets the machine decide, and
+performs the commands. Slow work runs in tasks whose results come back as events. Whatever the
+call started is over when `run` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol, assert_never
+
+from serve_app import metrics
+from serve_app.audio.downlink import Downlink
+from serve_app.audio.uplink import Uplink
+from serve_app.conversation import announcements as say
+from serve_app.conversation import commands as do
+from serve_app.conversation import events as ev
+from serve_app.conversation.turn import TurnMachine
+from serve_app.dialects import Dialect
+from serve_app.errors import PeerError, StageError
+from serve_app.outbox import ClientGone, Outbox, Socket
+from serve_app.reply import Reply, ReplyOptions
+from serve_app.stages import Stages
+
+log = logging.getLogger("parley.call")
+
+INBOX_LIMIT = 256
+"""Events that may wait. Overflow policy: whoever has the next one waits."""
+DRAIN_S = 1.0
+BAD_AUDIO_REPORT_EVERY = 50
+BAD_AUDIO_LIMIT = 250
+"""Bad packets in a row that end a call: 5 s of 20 ms packets are no accident."""
+UNSUPPORTED_DATA = 1003
+SERVER_FAULT = 1011
+
+
+class CallSocket(Socket, Protocol):
+    """An accepted WebSocket."""
+
+    def messages(self) -> AsyncIterator[str | bytes]:
+        """What the client sends, until it leaves."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Close the connection. Closing a closed one does nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class CallParts:
+    """What a call is made of; the ingress puts them together."""
+
+    call_id: str
+    socket: CallSocket
+    dialect: Dialect
+    machine: TurnMachine
+    uplink: Uplink
+    stages: Stages
+    reply_options: ReplyOptions
+    send_timeout_s: float
+
+
+class Call:
+    """Runs one conversation."""
+
+    def __init__(self, parts: CallParts) -> None:
+        self._id = parts.call_id
+        self._socket = parts.socket
+        self._dialect = parts.dialect
+        self._machine = parts.machine
+        self._uplink = parts.uplink
+        self._stages = parts.stages
+        self._options = parts.reply_options
+        self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
+        self._outbox = Outbox(parts.socket, parts.dialect, parts.send_timeout_s)
+        self._inbox: asyncio.Queue[ev.Event] = asyncio.Queue(INBOX_LIMIT)
+        self._replies: dict[str, tuple[Reply, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._close_code = SERVER_FAULT
+
+    async def run(self) -> None:
+        """Until the caller leaves, a limit ends the call, or the task is cancelled."""
+        self._outbox.put(say.CallReady(self._id, self._options.voice, self._options.language))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._converse(tasks)
+        except* ClientGone as gone:
+            log.info("call %s: %s", self._id, gone.exceptions[0])
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._socket.close(self._close_code)
+
+    async def _converse(self, tasks: asyncio.TaskGroup) -> None:
+        self._work(tasks.create_task(self._read()))
+        writer = tasks.create_task(self._outbox.run())
+        loop = asyncio.get_running_loop()
+        while not self._machine.ended:
+            event = await self._next(self._machine.deadline())
+            for command in self._machine.handle(event, loop.time()):
+                self._perform(command, tasks)
+        for task in self._tasks:
+            task.cancel()
+        self._outbox.close()
+        await asyncio.wait([writer], timeout=DRAIN_S)
+        writer.cancel()
+
+    async def _next(self, deadline: float | None) -> ev.Event:
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._inbox.get()
+        except TimeoutError:
+            return ev.Tick()
+
+    def _perform(self, command: do.Command, tasks: asyncio.TaskGroup) -> None:
+        match command:
+            case do.Tell(announcement=announcement):
+                self.tell(announcement)
+            case do.Transcribe():
+                self._work(tasks.create_task(self._transcribe(command)))
+            case do.StartReply():
+                self._start_reply(command, tasks)
+            case do.WakeReply(reply_id=reply_id):
+                if reply_id in self._replies:
+                    self._replies[reply_id][0].wake()
+            case do.CancelReply(reply_id=reply_id):
+                self._outbox.recall_audio(reply_id)
+                if reply_id in self._replies:
+                    self._replies[reply_id][1].cancel()
+            case do.EndCall(close_code=code):
+                self._close_code = code
+            case _:
+                assert_never(command)
+
+    def tell(self, announcement: say.Announcement) -> None:
+        """Send the client an announcement."""
+        if isinstance(announcement, say.ReplyFlushed):
+            self._outbox.recall_audio(announcement.reply_id)
+        metrics.observe(announcement)
+        self._outbox.put(announcement)
+
+    def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:
+        reply = Reply(
+            command.reply_id,
+            command.playout,
+            self._stages,
+            self._options,
+            Downlink(self._dialect.request.downlink),
+            send=self._outbox.put,
+            report=self._inbox.put,
+        )
+        task = tasks.create_task(reply.run(command.messages))
+        self._work(task)
+        self._replies[command.reply_id] = (reply, task)
+        task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
+
+    def _work(self, task: asyncio.Task[None]) -> None:
+        """This task ends with the call."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _transcribe(self, command: do.Transcribe) -> None:
+        pcm = self._uplink.window(command.start_ms, command.end_ms)
+        try:
+            transcript = await self._transcriber.transcribe(
+                pcm, command.turn_id, final=command.final
+            )
+        except StageError as error:
+            log.warning("call %s: %s", self._id, error)
+            sentence = "this was not understood: speech recognition is not available"
+            await self._inbox.put(ev.TranscriptFailed(command.window_id, error.code, sentence))
+        else:
+            await self._inbox.put(ev.TranscriptReady(command.window_id, transcript))
+
+    async def _read(self) -> None:
+        """The client's messages → events, until it leaves."""
+        bad_audio = 0
+        async for message in self._socket.messages():
+            try:
+                for event in self._dialect.decode(message):
+                    await self._take_in(event)
+                    if isinstance(event, ev.AudioReceived):
+                        bad_audio = 0
+            except PeerError as error:
+                if error.code == "invalid_audio":
+                    bad_audio += 1
+                if error.code != "invalid_audio" or bad_audio % BAD_AUDIO_REPORT_EVERY == 1:
+                    self.tell(say.CallError(error.code, error.message))
+                close_code = error.close_code
+                if bad_audio >= BAD_AUDIO_LIMIT:
+                    close_code = UNSUPPORTED_DATA
+                if close_code is not None:
+                    await self._inbox.put(ev.Dismissed(close_code))
+                    return
+        await self._inbox.put(ev.HangUp())
+
+    async def _take_in(self, event: ev.ClientEvent) -> None:
+        if isinstance(event, ev.AudioReceived):
+            for frame in self._uplink.accept(event.payload):
+                await self._inbox.put(frame)
+            return
+        if isinstance(event, ev.ConfigChanged):
+            self._configure(event)
+        await self._inbox.put(event)
+
+    def _configure(self, change: ev.ConfigChanged) -> None:
+        """Voice and language count from the next reply (and turn) on."""
+        self._stages.check(change.voice, change.language)
+        if change.language is not None:
+            self._transcriber = self._stages.transcriber(self._id, change.language)
+        self._options = replace(
+            self._options,
+            voice=change.voice if change.voice is not None else self._options.voice,
+            language=change.language if change.language is not None else self._options.language,
+        )

@@ -1,0 +1,206 @@
+"""The front of the graph: routes, admission, and one `Call` for every WebSocket."""
+
+# Ray's decorators and handles are typed in part.
+# pyright: reportUnknownMemberType=false, reportUntypedClassDecorator=false
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import JSONResponse
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from serve_app import metrics
+from serve_app.admission import Admission
+from serve_app.audio.codecs import new_decoder
+from serve_app.audio.uplink import Uplink
+from serve_app.audio.vad import EnergyVad, SileroVad, VoiceDetector
+from serve_app.call import Call, CallParts
+from serve_app.conversation import announcements as say
+from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.turn import TurnMachine
+from serve_app.dialects import Dialect
+from serve_app.dialects.native import NativeDialect
+from serve_app.errors import PeerError, Stage, StageError
+from serve_app.reply import ReplyOptions
+from serve_app.settings import Settings
+from serve_app.stages import RayStages
+
+log = logging.getLogger("parley.ingress")
+
+STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
+POLICY_VIOLATION = 1008
+MAX_MESSAGE_MS = 10_000
+"""Audio in one message: hearing it takes the loop that all calls share."""
+
+api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
+
+
+@serve.deployment(name="Ingress")
+@serve.ingress(api)
+class Ingress:
+    """One replica: holds its calls' sockets, ears and conversations."""
+
+    async def __init__(  # pyright: ignore[reportGeneralTypeIssues]  Serve awaits constructors.
+        self,
+        settings: Settings,
+        stt: DeploymentHandle[Any],
+        llm: DeploymentHandle[Any],
+        tts: DeploymentHandle[Any],
+    ) -> None:
+        self._settings = settings
+        self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
+        self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
+        # What every call shares is loaded before the first call.
+        SileroVad()
+        new_decoder()
+        self._warming = asyncio.ensure_future(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        """Ask each stage until it answers: from then on calls are taken."""
+        for stage in STAGES:
+            while stage not in self._stages.info:
+                try:
+                    await self._stages.describe(stage)
+                except StageError as error:
+                    log.info("waiting for %s: %s", stage, error)
+
+    @api.get("/healthz")
+    async def healthz(self) -> dict[str, str]:
+        """This replica is alive."""
+        return {"status": "ok"}
+
+    @api.get("/readyz")
+    async def readyz(self) -> JSONResponse:
+        """200 once every stage is loaded and warm, 503 before; which stage is what."""
+        stages = {stage: "ready" if stage in self._stages.info else "loading" for stage in STAGES}
+        ready = self._warming.done()
+        return JSONResponse(
+            {"ready": ready, "stages": stages, "calls": self._admission.calls},
+            status_code=200 if ready else 503,
+        )
+
+    @api.websocket("/ws")
+    async def ws(self, websocket: WebSocket) -> None:
+        """A conversation in the native dialect (docs/protocol-native.md)."""
+        try:
+            dialect = NativeDialect(dict(websocket.query_params))
+            self._check(dialect)
+            self._admission.admit()
+        except PeerError as error:
+            metrics.refused(error.code)
+            await _refuse(websocket, error, self._settings.limits.retry_after_s)
+            return
+        metrics.calls(self._admission.calls)
+        try:
+            await websocket.accept()
+            await self._call(websocket, dialect).run()
+        finally:
+            self._admission.release()
+            metrics.calls(self._admission.calls)
+
+    def _check(self, dialect: Dialect) -> None:
+        if not self._warming.done():
+            raise PeerError("not_ready", "the models are loading", close_code=1013, status=503)
+        self._admission.check(dialect.request)
+        self._stages.check(dialect.request.voice, dialect.request.language)
+
+    def _call(self, websocket: WebSocket, dialect: Dialect) -> Call:
+        settings, request = self._settings, dialect.request
+        call_id = uuid.uuid4().hex
+        now = asyncio.get_running_loop().time()
+        policy = turn_policy(settings, incremental=self._stages.info["stt"].incremental)
+        call = Call(
+            CallParts(
+                call_id=call_id,
+                socket=_Socket(websocket),
+                dialect=dialect,
+                machine=TurnMachine(policy, settings.instructions, now),
+                uplink=Uplink(
+                    request.uplink,
+                    _detector(settings),
+                    policy.max_turn_ms + policy.prefix_ms,
+                    max_message_ms=MAX_MESSAGE_MS,
+                ),
+                stages=self._stages,
+                reply_options=ReplyOptions(
+                    voice=request.voice or settings.voice,
+                    language=request.language or settings.language,
+                    llm_url=request.llm_url,
+                    apology=settings.apology,
+                ),
+                send_timeout_s=settings.limits.send_timeout_s,
+            )
+        )
+        if request.resume is not None:
+            gone = "calls cannot be resumed; a new one began"
+            call.tell(say.CallError("resume_unavailable", gone))
+        return call
+
+
+def turn_policy(settings: Settings, *, incremental: bool) -> TurnPolicy:
+    """The turn machine's numbers from the operator's."""
+    turn, limits = settings.turn, settings.limits
+    return TurnPolicy(
+        endpoint_ms=turn.endpoint_ms,
+        speculation=turn.speculation,
+        partial_every_ms=turn.partial_every_ms,
+        max_turn_ms=round(turn.max_turn_s * 1000),
+        min_interrupt_ms=turn.min_interrupt_ms,
+        resume_after_ms=turn.resume_after_ms,
+        idle_ms=round(limits.idle_s * 1000),
+        max_call_ms=round(limits.max_call_s * 1000),
+        incremental_stt=incremental,
+    )
+
+
+def _detector(settings: Settings) -> VoiceDetector:
+    return SileroVad() if settings.turn.vad == "silero" else EnergyVad()
+
+
+class _Socket:
+    """Starlette's WebSocket with the few operations a call needs."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self.send_text = websocket.send_text
+        self.send_bytes = websocket.send_bytes
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """What the client sends, until it leaves."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text: str | None = message.get("text")
+            yield text if text is not None else message.get("bytes") or b""
+
+    async def close(self, code: int) -> None:
+        """Close the connection, if the client has not."""
+        if self._websocket.client_state is WebSocketState.CONNECTED:
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(code)
+
+
+async def _refuse(websocket: WebSocket, error: PeerError, retry_after_s: int) -> None:
+    """Say no before the call begins: by HTTP status, or to a browser, which cannot read one, by
+    accepting, saying why and closing."""
+    body = {"code": error.code, "message": error.message}
+    if "origin" not in websocket.headers and "websocket.http.response" in websocket.scope.get(
+        "extensions", {}
+    ):
+        headers = {"retry-after": str(retry_after_s)} if error.status == 503 else None
+        await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
+        return
+    await websocket.accept()
+    await websocket.send_json({"type": "error", **body})
+    await websocket.send_bytes(b"\x03" + error.message.encode())
+    await websocket.close(error.close_code or POLICY_VIOLATION)

@@ -1,0 +1,176 @@
+"""One reply, as one cancellable scope: the model's text → phrases → audio → pacing.
+
+Cancelling the task stops all of it: the text and the audio that are being made on the
+replicas, and what was made and not sent. It owns no decision: the playout says what may leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from deployments.contracts import Message, ReplyRequest, SpeechRequest
+from serve_app.audio.downlink import Downlink, Packet
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.phrases import PhraseCutter
+from serve_app.conversation.playout import Playout
+from serve_app.conversation.spoken_text import SpokenText
+from serve_app.errors import StageError
+from serve_app.stages import Stages
+
+PHRASES_AHEAD = 8
+"""Phrases that may wait for the voice; a full queue stops the reading of the model's text."""
+
+_SENTENCES = {
+    "llm": "the language model is not available",
+    "tts": "the voice is not available",
+    "stt": "speech recognition is not available",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOptions:
+    """What a call settled for its replies. `voice`, `language` None: the stage's own."""
+
+    voice: str | None
+    language: str | None
+    llm_url: str | None
+    apology: str
+
+
+class Reply:
+    """Makes one reply and sends it. `report` takes events for the turn machine."""
+
+    def __init__(
+        self,
+        reply_id: str,
+        playout: Playout,
+        stages: Stages,
+        options: ReplyOptions,
+        downlink: Downlink,
+        send: Callable[[say.Announcement], None],
+        report: Callable[[ev.Event], Awaitable[None]],
+    ) -> None:
+        self._reply_id = reply_id
+        self._playout = playout
+        self._stages = stages
+        self._options = options
+        self._downlink = downlink
+        self._send = send
+        self._report = report
+        self._phrases: asyncio.Queue[str | None] = asyncio.Queue(PHRASES_AHEAD)
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._error: StageError | None = None
+        self._llm_ms = 0.0
+        self._tts_ms: float | None = None
+
+    def wake(self) -> None:
+        """The playout was released, paused or resumed."""
+        self._downlink.reset()
+        self._changed.set()
+
+    async def run(self, messages: tuple[Message, ...]) -> None:
+        """Until everything was played, or cancellation. Stage failures are reported, not raised."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write(messages))
+            tasks.create_task(self._voice())
+            await self._pace()
+        await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
+
+    async def _write(self, messages: tuple[Message, ...]) -> None:
+        """The model's text → phrases. A failure ends them with the apology."""
+        spoken = SpokenText(self._options.language or "en")
+        cutter = PhraseCutter()
+        try:
+            await self._read_text(messages, spoken, cutter)
+        except StageError as error:
+            self._error = error
+            await self._phrases.put(self._options.apology)
+        else:
+            for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
+                await self._phrases.put(phrase)
+        await self._phrases.put(None)
+
+    async def _read_text(
+        self, messages: tuple[Message, ...], spoken: SpokenText, cutter: PhraseCutter
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        request = ReplyRequest(messages, self._options.llm_url)
+        async with aclosing(self._stages.reply(request)) as deltas:
+            async for delta in deltas:
+                if not self._llm_ms:
+                    self._llm_ms = (loop.time() - asked_at) * 1000
+                await self._report(ev.ReplyTextWritten(self._reply_id, delta.text))
+                for phrase in cutter.feed(spoken.feed(delta.text)):
+                    await self._phrases.put(phrase)
+
+    async def _voice(self) -> None:
+        """Phrases → audio in the playout; a phrase the voice fails on is left out."""
+        while (phrase := await self._phrases.get()) is not None:
+            while not self._playout.wants_more:
+                self._room.clear()
+                await self._room.wait()
+            self._playout.begin_phrase(phrase)
+            try:
+                await self._speak(phrase)
+                self._playout.end_phrase()
+            except StageError as error:
+                self._error = self._error or error
+                self._playout.abandon_phrase()
+        self._playout.end()
+        self._changed.set()
+
+    async def _speak(self, phrase: str) -> None:
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        request = SpeechRequest(phrase, self._options.voice, self._options.language)
+        async with aclosing(self._stages.speak(request)) as chunks:
+            async for chunk in chunks:
+                if self._tts_ms is None:
+                    self._tts_ms = (loop.time() - asked_at) * 1000
+                self._playout.push(chunk)
+                self._changed.set()
+
+    async def _pace(self) -> None:
+        """Send what the playout lets go, until it is over."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            self._changed.clear()
+            first = not self._playout.started
+            while (piece := self._playout.take(now)) is not None:
+                self._send_audio(self._downlink.encode(piece.pcm, piece.rate))
+                if first:
+                    first = False
+                    tts_ms = self._tts_ms or 0.0
+                    await self._report(ev.ReplySpeaking(self._reply_id, self._llm_ms, tts_ms))
+                self._room.set()
+            over_at = self._playout.over_at()
+            if over_at is not None:
+                self._send_audio(self._downlink.finish())
+                if over_at <= now:
+                    return
+            await self._wait_until(over_at or self._playout.next_at(now))
+
+    async def _wait_until(self, at: float | None) -> None:
+        """Until the playout changes, or `at` has come."""
+        try:
+            async with asyncio.timeout_at(at):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _send_audio(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            self._send(say.ReplyAudio(self._reply_id, packet.rate, packet.payload))
+
+    def _told_error(self) -> tuple[str, str] | None:
+        """A failure in a sentence for the client: the details are for the log."""
+        if self._error is None:
+            return None
+        return self._error.code, _SENTENCES[self._error.stage]

@@ -1,0 +1,85 @@
+"""Everything an operator may set, as one frozen model: the only reader of the environment.
+
+`serve_config*.yaml` gives it as `args:`. An unknown key is an error that names the key.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
+
+_OVERRIDES = {
+    "stt": ("STT_MODEL", "ASR_MODEL"),
+    "llm": ("LLM_MODEL",),
+    "tts": ("TTS_MODEL",),
+}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageSettings(_Frozen):
+    """Which backend serves a stage, its own settings, and how long a caller waits for it.
+
+    `first_s`: for the transcript, the first text or the first audio. `next_s`: between pieces.
+    """
+
+    backend: str
+    settings: dict[str, object] = Field(default_factory=dict)
+    first_s: Seconds = 10.0
+    next_s: Seconds = 10.0
+
+
+class TurnSettings(_Frozen):
+    """Turn taking; the times are explained in `serve_app/conversation/policy.py`."""
+
+    endpoint_ms: Milliseconds = 500
+    min_interrupt_ms: Milliseconds = 200
+    resume_after_ms: Milliseconds = 1_500
+    partial_every_ms: Annotated[int, Field(ge=100, le=60_000)] = 500
+    max_turn_s: Seconds = 60.0
+    speculation: Literal["off", "reply"] = "off"
+    vad: Literal["silero", "energy"] = "silero"
+
+
+class LimitSettings(_Frozen):
+    """What one ingress replica accepts. A call past `max_calls` is refused at once."""
+
+    max_calls: Annotated[int, Field(ge=1)] = 64
+    max_call_s: Seconds = 3_600.0
+    idle_s: Seconds = 300.0
+    send_timeout_s: Seconds = 10.0
+    retry_after_s: Annotated[int, Field(ge=1)] = 5
+
+
+class Settings(_Frozen):
+    """The whole configuration of the graph."""
+
+    stt: StageSettings
+    llm: StageSettings
+    tts: StageSettings
+    turn: TurnSettings = TurnSettings()
+    limits: LimitSettings = LimitSettings()
+    instructions: str = (
+        "You are a voice assistant. Answer in one to three short spoken sentences, "
+        "without lists or markup."
+    )
+    apology: str = "Sorry, something went wrong. Please say that again."
+    voice: str | None = None
+    language: str | None = None
+    vllm_urls: tuple[str, ...] = ()
+    """Language model servers that a call may choose with `vllm_url`, each written in full."""
+
+
+def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:
+    """The model that the environment chooses for a stage, if any."""
+    for variable in _OVERRIDES[stage]:
+        if value := os.environ.get(variable, "").strip():
+            return value
+    return None
