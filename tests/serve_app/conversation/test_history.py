@@ -1,0 +1,66 @@
+"""The conversation's messages and their bound."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.contracts import Message
+from serve_app.conversation.history import History
+
+
+def test_messages_come_in_order_after_the_instructions() -> None:
+    """The model sees the instructions, then who said what, then the turn not yet taken in."""
+    history = History("be brief", 100)
+    history.add_caller("hello")
+    history.add_agent("hi")
+    expected = (
+        Message("system", "be brief"),
+        Message("user", "hello"),
+        Message("assistant", "hi"),
+    )
+    assert history.messages() == expected
+    assert history.messages(said="bye") == (*expected, Message("user", "bye"))
+    assert history.messages() == expected
+
+
+def test_no_instructions_no_system_message() -> None:
+    """Empty instructions are left out."""
+    assert History("", 100).messages() == ()
+
+
+def test_instructions_may_change() -> None:
+    """New instructions replace the old."""
+    history = History("be brief", 100)
+    history.instructions = "sing"
+    assert history.messages() == (Message("system", "sing"),)
+
+
+def test_unheard_reply_leaves_no_trace() -> None:
+    """A reply nobody heard is not in the history."""
+    history = History("", 100)
+    history.add_agent("")
+    assert history.messages() == ()
+
+
+def test_oldest_are_forgotten() -> None:
+    """Beyond the bound the oldest messages go; at the bound they stay."""
+    history = History("instructions do not count", 10)
+    history.add_caller("12345")
+    history.add_agent("67890")
+    assert len(history.messages()) == 3
+    history.add_caller("x")
+    assert history.messages()[1:] == (Message("assistant", "67890"), Message("user", "x"))
+
+
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=1), st.integers(0, 60))
+def test_bound_holds_and_newest_stays(texts: list[str], max_chars: int) -> None:
+    """Whatever is said, what is kept is the newest, in order, within the bound."""
+    history = History("", max_chars)
+    for text in texts:
+        history.add_caller(text)
+    kept = [message.content for message in history.messages()]
+    assert kept == texts[-len(kept) :]
+    assert len(kept) == 1 or sum(map(len, kept)) <= max_chars
+    longer = texts[-len(kept) - 1 :]
+    assert len(kept) == len(texts) or sum(map(len, longer)) > max_chars
