@@ -21,6 +21,7 @@ class _Reply:
     playout: Playout
     window_id: int | None
     committed_at: float
+    awaited_from: float = 0.0
     pause_ms: float = 0.0
     stt_ms: float = 0.0
     text: str = ""
@@ -55,7 +56,7 @@ class Replying:
         self._history.add_caller(turn.text)
         # Instructions, or what was heard of the reply before, may have changed since it began.
         if held and held.window_id == turn.window_id and held.messages == messages:
-            self._make_live(held, turn)
+            self._make_live(held, turn, now)
             held.playout.release()
             self._out.append(WakeReply(held.reply_id))
             if held.text:
@@ -64,7 +65,7 @@ class Replying:
         if held:
             self._out.append(CancelReply(held.reply_id))
         reply = self._start(messages, turn.window_id, released=True)
-        self._make_live(reply, turn)
+        self._make_live(reply, turn, now)
 
     def answer_typed(self, text: str, now: float) -> None:
         """The caller typed a turn."""
@@ -165,7 +166,7 @@ class Replying:
         if reply.paused_at is not None:
             return reply.paused_at + self._policy.resume_after_ms / 1000
         if not reply.speaking:
-            return reply.committed_at + self._policy.stage_timeout_ms / 1000
+            return reply.awaited_from + self._policy.stage_timeout_ms / 1000
         return None
 
     def tick(self, now: float) -> None:
@@ -189,8 +190,9 @@ class Replying:
         self._out.append(StartReply(reply.reply_id, messages, playout))
         return reply
 
-    def _make_live(self, reply: _Reply, turn: HeardTurn) -> None:
+    def _make_live(self, reply: _Reply, turn: HeardTurn, now: float) -> None:
         reply.committed_at = turn.committed_at
+        reply.awaited_from = now
         reply.pause_ms = turn.pause_ms
         reply.stt_ms = turn.stt_ms
         self._live = reply
@@ -198,8 +200,9 @@ class Replying:
 
     def _go_on(self, reply: _Reply, now: float) -> None:
         if reply.paused_at is not None:
-            # The time a reply was held back is not the pipeline's.
+            # The time a reply was paused is neither the pipeline's nor the stages'.
             reply.committed_at += now - reply.paused_at
+            reply.awaited_from += now - reply.paused_at
             reply.paused_at = None
         from_ms = reply.playout.resume()
         if reply.recalled:
