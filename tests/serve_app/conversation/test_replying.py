@@ -1,0 +1,372 @@
+"""The agent's replies: started, held back, cut off, failed, and what history keeps of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from deployments.contracts import Message
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.announcements import ReplyDone, ReplyFlushed, ReplyStarted, ReplyText
+from serve_app.conversation.commands import CancelReply, StartReply, Tell, WakeReply
+from serve_app.conversation.policy import TurnPolicy
+from tests.playbook import Playbook, asked_final, started
+
+SPECULATIVE = TurnPolicy(speculation="reply", partial_every_ms=5_000)
+
+
+def done(
+    reply_id: str, status: Literal["completed", "interrupted", "failed"], heard: str = ""
+) -> Tell:
+    """The client is told that a reply is over."""
+    return Tell(ReplyDone(reply_id, status, heard))
+
+
+def wrote(reply_id: str, text: str) -> ev.ReplyTextWritten:
+    """The model wrote text."""
+    return ev.ReplyTextWritten(reply_id, text)
+
+
+def contents(reply: StartReply) -> list[str]:
+    """What a reply was asked to answer."""
+    return [message.content for message in reply.messages]
+
+
+# A reply from start to end
+
+
+def test_typed_turn_is_answered() -> None:
+    """Text, first sound, end: each is told; the next reply sees the one before."""
+    play = Playbook(TurnPolicy(), "be brief")
+    play(ev.TextTyped("hi")) >> [
+        started("reply-1", ("system", "be brief"), ("user", "hi")),
+        Tell(ReplyStarted("reply-1")),
+    ]
+    play(wrote("reply-1", "Hello ")) >> [Tell(ReplyText("reply-1", "Hello "))]
+    play(wrote("reply-1", "there. ")) >> [Tell(ReplyText("reply-1", "there. "))]
+    play.wait(70)
+    play(ev.ReplySpeaking("reply-1", 30, 20)) >> [
+        Tell(say.TurnTimings("reply-1", 0, 0, 30, 20, pytest.approx(70)))
+    ]
+    play(ev.ReplyFinished("reply-1")) >> [done("reply-1", "completed", "Hello there.")]
+    play(ev.TextTyped("bye")) >> [
+        started(
+            "reply-2",
+            ("system", "be brief"),
+            ("user", "hi"),
+            ("assistant", "Hello there."),
+            ("user", "bye"),
+        ),
+        Tell(ReplyStarted("reply-2")),
+    ]
+
+
+def test_timings_of_a_spoken_turn() -> None:
+    """Pause, transcript and pipeline are measured from the call's own times."""
+    play = Playbook(TurnPolicy())
+    play.speech(320)
+    play.silence(64)
+    play.wait(50)
+    play.transcript("hello")
+    play.silence(448)
+    play.wait(120)
+    (told,) = play(ev.ReplySpeaking("reply-1", 60, 40)).told
+    assert told == say.TurnTimings("reply-1", 512, pytest.approx(50), 60, 40, pytest.approx(120))
+
+
+def test_instructions_can_change_in_the_call() -> None:
+    """New instructions count from the next reply on."""
+    play = Playbook(TurnPolicy(), "be brief")
+    play(ev.ConfigChanged(instructions="sing")) >> []
+    play(ev.TextTyped("hi"))
+    assert play.replies["reply-1"].messages[0] == Message("system", "sing")
+
+
+def test_unknown_reply_is_dropped() -> None:
+    """Whatever is said of a reply that is not live, before, during and after one, does nothing."""
+    play = Playbook(TurnPolicy())
+    for known in range(3):
+        for reply_id in ["reply-9", *list(play.replies)[:-1]]:
+            play(wrote(reply_id, "x")) >> []
+            play(ev.ReplySpeaking(reply_id, 1, 1)) >> []
+            play(ev.ReplyFinished(reply_id)) >> []
+            play(ev.ReplyFinished(reply_id, ("stage_failed", "no"))) >> []
+            play(ev.PlaybackReported(reply_id, 100)) >> []
+        assert len(play.replies) == known
+        play.speaking("one two")
+
+
+def test_finished_twice_is_done_once() -> None:
+    """The second report of an end is stale."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one")
+    play(ev.ReplyFinished("reply-1")) >> [done("reply-1", "completed", "one")]
+    play(ev.ReplyFinished("reply-1")) >> []
+    play(wrote("reply-1", "two")) >> []
+
+
+# Interrupting
+
+
+def test_interrupt_request_cuts_at_a_word() -> None:
+    """The reply is cancelled, its queued audio recalled, and history keeps what was heard."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one two three four five")
+    play.wait(600)
+    play(ev.InterruptRequested()) >> [
+        CancelReply("reply-1"),
+        Tell(ReplyFlushed("reply-1")),
+        done("reply-1", "interrupted", "one two"),
+    ]
+    play(ev.InterruptRequested()) >> []
+    play(ev.TextTyped("go on"))
+    assert contents(play.replies["reply-2"]) == ["hi", "one two", "go on"]
+
+
+def test_interrupt_request_with_reports() -> None:
+    """A client's report decides what was heard."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one two three four five")
+    play.wait(600)
+    play(ev.PlaybackReported("reply-1", 610)) >> []
+    out = play(ev.InterruptRequested())
+    assert out[-1] == done("reply-1", "interrupted", "one two three")
+
+
+def test_interrupt_request_before_the_first_sound() -> None:
+    """A reply nobody heard is cancelled without a flush and leaves no trace."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play(wrote("reply-1", "Hello"))
+    play(ev.InterruptRequested()) >> [CancelReply("reply-1"), done("reply-1", "interrupted")]
+    play(ev.TextTyped("bye"))
+    assert contents(play.replies["reply-2"]) == ["hi", "bye"]
+
+
+def test_typed_turn_while_speaking() -> None:
+    """A typed turn ends the reply before it."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one two three four five")
+    play.wait(400)
+    play(ev.TextTyped("stop")) >> [
+        CancelReply("reply-1"),
+        Tell(ReplyFlushed("reply-1")),
+        done("reply-1", "interrupted", "one"),
+        started("reply-2", ("user", "hi"), ("assistant", "one"), ("user", "stop")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+
+
+# Failures
+
+
+def test_failed_reply_keeps_what_was_heard() -> None:
+    """A reply that breaks off is told as failed, with the error."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one two")
+    play(wrote("reply-1", " three"))
+    play.wait(1000)
+    play(ev.ReplyFinished("reply-1", ("stage_failed", "no"))) >> [
+        Tell(say.CallError("stage_failed", "no")),
+        done("reply-1", "failed", "one two"),
+    ]
+    play(ev.TextTyped("and"))
+    assert contents(play.replies["reply-2"]) == ["hi", "one two", "and"]
+
+
+def test_reply_without_a_voice_is_in_the_history_as_text() -> None:
+    """No audio ever left: the client read the text, so it counts."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play(wrote("reply-1", "Hello there. "))
+    play(ev.ReplyFinished("reply-1", ("stage_unavailable", "no voice"))) >> [
+        Tell(say.CallError("stage_unavailable", "no voice")),
+        done("reply-1", "failed", "Hello there."),
+    ]
+
+
+def test_failed_reply_that_was_recalled_whole_was_not_heard() -> None:
+    """Audio that left and was called back makes no text count as read."""
+    play = Playbook(TurnPolicy())
+    play.speech(160)
+    play.speaking("one two three")
+    out = play.speech(64)
+    assert Tell(ReplyFlushed("reply-1")) in out
+    out = play(ev.ReplyFinished("reply-1", ("stage_failed", "no")))
+    assert out[-1] == done("reply-1", "failed", "")
+
+
+def test_overdue_reply_is_a_failure() -> None:
+    """A reply without a sound 20 s after its start is given up, and its text was still read."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play(wrote("reply-1", "Hello"))
+    play.wait(19_999) >> []
+    play.wait(2) >> [
+        CancelReply("reply-1"),
+        Tell(say.CallError("stage_timeout", "the reply did not come in time")),
+        done("reply-1", "failed", "Hello"),
+    ]
+
+
+def test_overdue_counts_from_the_reply_not_from_the_commit() -> None:
+    """A transcript that took long leaves the reply its full time."""
+    play = Playbook(TurnPolicy())
+    play.speech(320)
+    play.silence(512)
+    play.wait(19_000) >> []
+    play.transcript("hello")
+    play.wait(19_999) >> []
+    assert CancelReply("reply-1") in play.wait(2)
+
+
+def test_speaking_reply_is_never_overdue() -> None:
+    """Once it speaks a reply may take its time."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one")
+    play.wait(200_000) >> []
+
+
+# Speculation
+
+
+def speculating() -> Playbook:
+    """A candidate's transcript is there, and its reply begun."""
+    play = Playbook(SPECULATIVE)
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> [started("reply-1", ("user", "hello"))]
+    return play
+
+
+def test_no_speculation_by_default() -> None:
+    """Level off: a candidate's transcript starts nothing."""
+    play = Playbook(TurnPolicy())
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> []
+
+
+def test_speculative_reply_is_held_until_the_commit() -> None:
+    """Nothing of it is told or may leave before; at the commit all of it is."""
+    play = speculating()
+    playout = play.replies["reply-1"].playout
+    play(wrote("reply-1", "Hi ")) >> []
+    play(wrote("reply-1", "you.")) >> []
+    play.voice("Hi you.")
+    play.silence(416) >> []
+    assert not playout.released
+    assert not play.sent
+    play.silence(32) >> [
+        Tell(say.SpeechStopped(320)),
+        Tell(say.FinalTranscript("hello", 0, 320)),
+        Tell(ReplyStarted("reply-1")),
+        WakeReply("reply-1"),
+        Tell(ReplyText("reply-1", "Hi you.")),
+    ]
+    play.wait(0)
+    assert playout.released
+    assert play.sent
+    play(wrote("reply-1", " Bye.")) >> [Tell(ReplyText("reply-1", " Bye."))]
+    play(ev.ReplyFinished("reply-1")) >> [done("reply-1", "completed", "Hi you. Bye.")]
+
+
+def test_speculative_reply_that_wrote_nothing_yet() -> None:
+    """Released before its first word, it tells no empty text."""
+    play = speculating()
+    assert play.silence(448)[-1] == WakeReply("reply-1")
+
+
+def test_speculative_reply_is_dropped_when_the_caller_goes_on() -> None:
+    """Its work stops, nothing was told of it, and history never knew it."""
+    play = speculating()
+    play(wrote("reply-1", "Hi")) >> []
+    play.speech(64) >> [CancelReply("reply-1")]
+    play(wrote("reply-1", " you")) >> []
+    play.silence(64) >> [asked_final(2, 0, 512)]
+    play.transcript("hello world") >> [started("reply-2", ("user", "hello world"))]
+    told = play.silence(448).told
+    assert [type(one) for one in told] == [say.SpeechStopped, say.FinalTranscript, ReplyStarted]
+
+
+def test_speculation_stops_after_its_revisions() -> None:
+    """After three pauses the caller went on from, the turn's reply waits for the commit."""
+    play = Playbook(SPECULATIVE)
+    play.speech(320)
+    for number in range(1, 4):
+        play.silence(64)
+        play.transcript("and") >> [started(f"reply-{number}", ("user", "and"))]
+        play.speech(64) >> [CancelReply(f"reply-{number}")]
+    play.silence(64)
+    play.transcript("and so") >> []
+    assert play.silence(448)[-2:] == [
+        started("reply-4", ("user", "and so")),
+        Tell(ReplyStarted("reply-4")),
+    ]
+
+
+def test_no_revisions_no_speculation() -> None:
+    """A bound of none speculates never."""
+    play = Playbook(TurnPolicy(speculation="reply", max_revisions=0))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> []
+
+
+def test_empty_candidate_starts_nothing() -> None:
+    """There is nothing to answer."""
+    play = Playbook(SPECULATIVE)
+    play.speech(320)
+    play.silence(64)
+    play.transcript("") >> []
+
+
+def test_failed_speculative_reply_is_started_again_at_the_commit() -> None:
+    """It fails in silence, is not tried at each frame, and the turn is answered all the same."""
+    play = speculating()
+    play(ev.ReplyFinished("reply-1", ("stage_failed", "no"))) >> []
+    play.silence(416) >> []
+    assert play.silence(32)[-2:] == [
+        started("reply-2", ("user", "hello")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+
+
+def test_typed_turn_drops_the_speculative_reply() -> None:
+    """It did not know of the typed turn; the caller's own is answered anew."""
+    play = speculating()
+    play(ev.TextTyped("wait")) >> [
+        CancelReply("reply-1"),
+        started("reply-2", ("user", "wait")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+    # The turn is still open, so the typed turn's reply is paused as by any speech.
+    play.silence(32) >> [
+        WakeReply("reply-2"),
+        started("reply-3", ("user", "wait"), ("user", "hello")),
+    ]
+    out = play.silence(416)
+    assert out[2:5] == [
+        CancelReply("reply-2"),
+        done("reply-2", "interrupted"),
+        Tell(ReplyStarted("reply-3")),
+    ]
+
+
+def test_speculative_reply_to_what_is_no_longer_so_is_started_again() -> None:
+    """Instructions that changed in the pause hold for the reply."""
+    play = speculating()
+    play(ev.ConfigChanged(instructions="sing")) >> []
+    assert play.silence(448)[2:] == [
+        CancelReply("reply-1"),
+        started("reply-2", ("system", "sing"), ("user", "hello")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+
+
+def test_hang_up_cancels_the_speculative_reply() -> None:
+    """Nothing is left running."""
+    play = speculating()
+    assert play(ev.HangUp())[0] == CancelReply("reply-1")
