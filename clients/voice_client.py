@@ -200,10 +200,11 @@ class VoiceClient:
             return  # whoever reads or sends is told
 
 
-async def _open(url: str, timeout_s: float) -> ClientConnection:
+async def _open(full_url: str, timeout_s: float) -> ClientConnection:
+    url = full_url.partition("?")[0]
     try:
         return await connect(
-            url,
+            full_url,
             compression=None,  # audio does not shrink
             proxy=None,  # a real-time call is not sent through a web proxy
             open_timeout=timeout_s,
