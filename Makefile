@@ -56,7 +56,7 @@ run: $(VENV)/.core
 	@exec $(BIN)/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT))
 
 talk: $(VENV)/.core
-	@exec $(BIN)/python -m clients.talk $(if $(URL),--url '$(URL)') $(if $(MIC),--mic) $(if $(TEXT),--say '$(TEXT)') $(FILE)
+	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/deployments/backends
