@@ -1,0 +1,145 @@
+"""Any server that speaks the OpenAI chat protocol: OpenAI itself, Groq, vLLM, llama.cpp, Ollama."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, ClassVar
+
+from deployments.backends import register
+from deployments.contracts import (
+    BackendError,
+    BadInput,
+    LoadFailed,
+    Overloaded,
+    ReplyRequest,
+    StageInfo,
+    TextDelta,
+)
+
+if TYPE_CHECKING:
+    from openai import APIError, AsyncOpenAI
+    from openai.types.chat import ChatCompletionMessageParam
+
+_SERVERS_KEPT = 16
+"""Other servers whose connections are kept; the one used longest ago is dropped for the next."""
+
+_NO_KEY = "none"
+"""The client insists on a key; servers without accounts ignore it."""
+
+
+@register("llm", "openai", presets={"gpt4omini": {"model": "gpt-4o-mini"}})
+class OpenAI:
+    """Streams replies from `model` at `base_url` (None: OpenAI's own).
+
+    The key is read from the environment variable that `api_key_env` names; it goes to `base_url`
+    alone. A request's `server_url` is asked with no key, for the first model it lists.
+    `timeout_s` bounds the wait for a connection and for each next piece of the reply.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("openai",)
+
+    def __init__(
+        self,
+        *,
+        model: str = "gpt-4o-mini",
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        temperature: float = 0.7,
+        max_tokens: int = 300,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self._model = model
+        self._base_url = base_url
+        self._api_key_env = api_key_env
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+        self._timeout_s = timeout_s
+        self._others: OrderedDict[str, AsyncOpenAI] = OrderedDict()
+
+    async def load(self) -> StageInfo:
+        """Open a client; the server is first asked by the first reply. Raises LoadFailed."""
+        try:
+            import openai
+        except ImportError as error:
+            raise LoadFailed(f"llm backend 'openai' needs openai: {error}") from error
+        self._openai = openai
+        key = os.environ.get(self._api_key_env)
+        if key is None and self._base_url is None:
+            raise LoadFailed(
+                f"llm backend 'openai' needs a key in {self._api_key_env}, or a base_url"
+            )
+        self._own = self._client(self._base_url, key or _NO_KEY)
+        return StageInfo(backend="openai", details={"model": self._model})
+
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
+        """The reply as the server writes it; closing the iterator closes the connection.
+
+        Raises BadInput (the server refuses the request), Overloaded (429, 503), BackendError.
+        """
+        from openai import APIError
+
+        try:
+            client, model = self._own, self._model
+            if request.server_url is not None:
+                client = await self._other(request.server_url)
+                model = await self._first_model(client, request.server_url)
+            stream = await client.chat.completions.create(
+                model=model,
+                messages=_messages(request),
+                temperature=self._temperature,
+                max_tokens=self._max_tokens,
+                stream=True,
+            )
+            async with stream:
+                async for chunk in stream:
+                    text = chunk.choices[0].delta.content if chunk.choices else None
+                    if text:
+                        yield TextDelta(text)
+        except APIError as error:
+            raise self._told(error) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        while self._others:
+            await self._others.popitem()[1].close()
+        await self._own.close()
+
+    def _client(self, url: str | None, key: str) -> AsyncOpenAI:
+        # Whether to ask again is the ingress' decision: it knows if anything was spoken.
+        return self._openai.AsyncOpenAI(
+            base_url=url, api_key=key, timeout=self._timeout_s, max_retries=0
+        )
+
+    async def _other(self, url: str) -> AsyncOpenAI:
+        client = self._others.pop(url, None) or self._client(url, _NO_KEY)
+        self._others[url] = client
+        if len(self._others) > _SERVERS_KEPT:
+            await self._others.popitem(last=False)[1].close()
+        return client
+
+    async def _first_model(self, client: AsyncOpenAI, url: str) -> str:
+        async for model in client.models.list():
+            return model.id
+        raise BackendError(f"the server at {url} lists no model")
+
+    def _told(self, error: APIError) -> BackendError:
+        status = error.status_code if isinstance(error, self._openai.APIStatusError) else None
+        if status in (429, 503):
+            return Overloaded(f"the server has no room: {status}")
+        if status in (400, 404, 413, 422):
+            return BadInput(f"the server refuses the request: {error.message}")
+        return BackendError(f"the server failed: {error.message}")
+
+
+def _messages(request: ReplyRequest) -> list[ChatCompletionMessageParam]:
+    return [_message(message.role, message.content) for message in request.messages]
+
+
+def _message(role: str, content: str) -> ChatCompletionMessageParam:
+    if role == "system":
+        return {"role": "system", "content": content}
+    if role == "user":
+        return {"role": "user", "content": content}
+    return {"role": "assistant", "content": content}

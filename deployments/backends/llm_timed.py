@@ -1,0 +1,45 @@
+"""A language model of known speed, for benchmarks and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+from deployments.backends import register
+from deployments.contracts import ReplyRequest, StageInfo, TextDelta
+
+
+@register("llm", "timed")
+class TimedLanguageModel:
+    """Replies with `text`, a word a token: the first after `first_token_ms`, then `token_ms` each.
+
+    Tokens keep to the clock of their own reply: a late one does not delay those after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_token_ms: float = 60.0,
+        token_ms: float = 15.0,
+        text: str = "I hear what you say to me. Tell me some more about it. I have time.",
+    ) -> None:
+        self._first_token_s = first_token_ms / 1000
+        self._token_s = token_ms / 1000
+        self._tokens = re.findall(r"\S+\s*", text)
+
+    async def load(self) -> StageInfo:
+        """Nothing to load."""
+        return StageInfo(backend="timed")
+
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:  # noqa: ARG002
+        """The text, whatever was asked."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._first_token_s
+        for token in self._tokens:
+            await asyncio.sleep(due - clock())
+            yield TextDelta(token)
+            due += self._token_s
+
+    async def close(self) -> None:
+        """Nothing to free."""
