@@ -1,18 +1,18 @@
 """Programs that call the agent. They speak the wire, and import neither of its packages.
 
-    events          the native protocol's server messages as values: pure
-    wire            server messages → events, client messages → JSON: pure
-    opus            raw Opus packets both ways
-    voice_client    one call: connect, send, iterate over events
-    loudness        where sound begins and ends: pure
-    playback        what of the replies a loudspeaker has played: pure
-    progress        whether a turn has been answered: pure
-    caller          recordings spoken in real time, silence between them
-    sound_card      a person at a microphone and a loudspeaker
-    session         one call: a caller's audio up, the replies' audio down
-    session_table   where the time of a call went: pure
-    screen          a call as text
-    audio_file      any audio file → samples; what was played → WAV
-    sample_voice    a question spoken by an embedded voice
-    talk            the command line
+events          the native protocol's server messages as values: pure
+wire            server messages → events, client messages → JSON: pure
+opus            raw Opus packets both ways
+voice_client    one call: connect, send, iterate over events
+loudness        where sound begins and ends: pure
+playback        what of the replies a loudspeaker has played: pure
+progress        whether a turn has been answered: pure
+caller          recordings spoken in real time, silence between them
+sound_card      a person at a microphone and a loudspeaker
+session         one call: a caller's audio up, the replies' audio down
+session_table   where the time of a call went: pure
+screen          a call as text
+audio_file      any audio file → samples; what was played → WAV
+sample_voice    a question spoken by an embedded voice
+talk            the command line
 """

@@ -31,12 +31,12 @@ class Progress:
         self._answered = False
         self._replying = False
         self._listening = False
-        self._transcribing = False
+        self._transcripts_due = 0
 
     @property
     def settled(self) -> bool:
         """The turn has its answer, and nothing is going on any more."""
-        busy = self._replying or self._listening or self._transcribing
+        busy = self._replying or self._listening or self._transcripts_due > 0
         return self._answered and not busy
 
     def begin_turn(self) -> None:
@@ -53,10 +53,10 @@ class Progress:
                 self._listening = True
             case SpeechStopped():
                 self._listening = False
-                self._transcribing = True
+                self._transcripts_due += 1
             case Final(text=text):
-                self._listening = False
-                self._transcribing = False
+                # It may come late, when the next turn has begun: that one is still heard.
+                self._transcripts_due = max(0, self._transcripts_due - 1)
                 self._answered = self._answered and not text
             case ReplyStarted():
                 self._replying = True
@@ -68,7 +68,7 @@ class Progress:
                 elif status == "failed":
                     self.failure = self.failure or "the reply failed"
             case ServerError(message=message):
-                self._transcribing = False
+                self._transcripts_due = 0
                 self.failure = message
             case _:
                 pass

@@ -58,6 +58,24 @@ def test_an_answer_to_the_first_half_does_not_count():
         assert not _after(*answered, *_HEARD[:count]).settled
 
 
+def test_a_late_transcript():
+    """The first turn's transcript comes while the second is spoken: both are waited for."""
+    late = [SpeechStarted(0), SpeechStopped(90), SpeechStarted(200), Final("so", 0, 90)]
+    answered = [*late, ReplyStarted("r1"), ReplyDone("r1", "completed", "so")]
+    assert not _after(*answered).settled
+    assert not _after(*answered, SpeechStopped(300)).settled
+    assert _after(*answered, SpeechStopped(300), Final("", 200, 300)).settled
+
+
+def test_a_transcript_that_failed():
+    """Its error stands for it."""
+    answered = [*_HEARD, ReplyStarted("r1"), ReplyDone("r1", "completed", "so")]
+    lost = [SpeechStarted(99), SpeechStopped(120), ServerError("stage_timeout", "No words.")]
+    progress = _after(*answered, *lost)
+    assert progress.settled
+    assert progress.failure == "No words."
+
+
 def test_noise_after_the_answer():
     """A turn without words owes no answer."""
     answered = [*_HEARD, ReplyStarted("r1"), ReplyDone("r1", "completed", "so")]
