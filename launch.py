@@ -18,6 +18,7 @@ import http.client
 import importlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -41,6 +42,7 @@ POLL_S = 0.1
 STOP_GRACE_S = 3.0
 OBJECT_STORE_BYTES = 100_000_000
 LOG_TAIL_LINES = 15
+ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LaunchError(Exception):
@@ -360,7 +362,8 @@ def explain(text: str) -> str:
 
     A traceback's reason is its last line that names an exception.
     """
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    plain = ANSI_COLOUR.sub("", text)
+    lines = [line.rstrip() for line in plain.splitlines() if line.strip()]
     reasons = [line for line in lines if _names_exception(line)]
     reason = reasons[-1].strip() if reasons else (lines[-1].strip() if lines else "no output")
     return "\n".join([f"the graph ended: {reason}", *(f"  {s}" for s in lines[-LOG_TAIL_LINES:])])
