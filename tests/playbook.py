@@ -20,13 +20,14 @@ from unittest.mock import ANY
 from deployments.contracts import AudioChunk, Message, SpokenWord, Transcript, Word
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.commands import Command, StartReply, Tell, Transcribe
+from serve_app.conversation.commands import Command, StartReply, Tell, Transcribe, WakeReply
 from serve_app.conversation.playout import AudioSlice, Playout
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
 
 FRAME_MS = 32
 RATE = 16_000
+WORDS = "one two three four five six seven eight nine ten"
 TICKS_AT_ONCE = 20
 """A machine that wants more ticks than this at one moment makes no progress."""
 
@@ -180,3 +181,17 @@ def started(reply_id: str, *messages: tuple[str, str]) -> StartReply:
     """A reply to (role, content) messages is started."""
     wanted = tuple(Message(role, content) for role, content in messages)  # type: ignore[arg-type]
     return StartReply(reply_id, wanted, ANY)
+
+
+def interrupted() -> Playbook:
+    """The agent was speaking and the caller has spoken for long enough to pause it."""
+    play = Playbook(TurnPolicy())
+    play.speaking(WORDS)
+    play.silence(384) >> []
+    play.speech(192) >> [Tell(say.SpeechStarted(384))]
+    play.speech(32) >> [
+        Tell(say.ReplyFlushed("reply-1")),
+        WakeReply("reply-1"),
+        asked(1, 64, 608),
+    ]
+    return play

@@ -111,7 +111,7 @@ class Replying:
             return
         reply.deaf = False
         if reply.paused_at is not None:
-            self._go_on(reply, now)
+            self._go_on(reply, now - reply.paused_at)
 
     def written(self, event: ev.ReplyTextWritten) -> None:
         """More of a reply's text."""
@@ -176,7 +176,7 @@ class Replying:
             return
         if reply.paused_at is not None:
             reply.deaf = True
-            self._go_on(reply, now)
+            self._go_on(reply, now - reply.paused_at)
             return
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
@@ -198,12 +198,11 @@ class Replying:
         self._live = reply
         self._out.append(Tell(say.ReplyStarted(reply.reply_id)))
 
-    def _go_on(self, reply: _Reply, now: float) -> None:
-        if reply.paused_at is not None:
-            # The time a reply was paused is neither the pipeline's nor the stages'.
-            reply.committed_at += now - reply.paused_at
-            reply.awaited_from += now - reply.paused_at
-            reply.paused_at = None
+    def _go_on(self, reply: _Reply, paused_s: float) -> None:
+        # The time a reply was paused is neither the pipeline's nor the stages'.
+        reply.committed_at += paused_s
+        reply.awaited_from += paused_s
+        reply.paused_at = None
         from_ms = reply.playout.resume()
         if reply.recalled:
             reply.recalled = False

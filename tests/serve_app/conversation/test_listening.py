@@ -8,7 +8,7 @@ from deployments.contracts import Word
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.announcements import FinalTranscript, SpeechStarted, SpeechStopped
-from serve_app.conversation.commands import Tell
+from serve_app.conversation.commands import CancelReply, Tell
 from serve_app.conversation.policy import TurnPolicy
 from tests.playbook import Playbook, asked, asked_final, started
 
@@ -89,6 +89,23 @@ def test_short_pause_goes_on_and_drops_the_candidate() -> None:
         final("hello world", 0, 864),
         *answered("reply-1", "hello world"),
     ]
+
+
+def test_candidate_is_the_guess_of_a_speculative_reply() -> None:
+    """With speculation a candidate's words start a reply, and going on drops it."""
+    play = Playbook(TurnPolicy(speculation="reply"))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> [started("reply-1", ("user", "hello"))]
+    play.speech(64) >> [CancelReply("reply-1")]
+
+
+def test_empty_candidate_is_no_guess() -> None:
+    """Noise in a pause starts nothing."""
+    play = Playbook(TurnPolicy(speculation="reply"))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("") >> []
 
 
 def test_click_in_a_pause_leaves_the_candidate() -> None:
@@ -210,6 +227,17 @@ def test_no_partial_in_a_pause() -> None:
     play = Playbook(TurnPolicy())
     play.speech(480)
     play.silence(512) >> [asked_final(1, 0, 544), Tell(SpeechStopped(480))]
+
+
+def test_speech_against_a_reply_asks_for_a_partial_at_once() -> None:
+    """Words decide an interruption, so they are not left to the next half second."""
+    play = Playbook(TurnPolicy())
+    play.speaking("one two three")
+    play.speech(192) >> [Tell(SpeechStarted(0))]
+    assert asked(1, 0, 224) in play.speech(32)
+    play.speech(480) >> []
+    play.transcript("")
+    play.speech(32) >> [asked(2, 0, 736)]
 
 
 def test_failed_partial_is_followed_by_the_next() -> None:

@@ -9,10 +9,18 @@ import pytest
 from deployments.contracts import Message
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.announcements import ReplyDone, ReplyFlushed, ReplyStarted, ReplyText
+from serve_app.conversation.announcements import (
+    ReplyDone,
+    ReplyFlushed,
+    ReplyResumed,
+    ReplyStarted,
+    ReplyText,
+    SpeechStarted,
+    SpeechStopped,
+)
 from serve_app.conversation.commands import CancelReply, StartReply, Tell, WakeReply
 from serve_app.conversation.policy import TurnPolicy
-from tests.playbook import Playbook, asked_final, started
+from tests.playbook import Playbook, asked, asked_final, interrupted, started
 
 SPECULATIVE = TurnPolicy(speculation="reply", partial_every_ms=5_000)
 
@@ -157,6 +165,76 @@ def test_typed_turn_while_speaking() -> None:
         started("reply-2", ("user", "hi"), ("assistant", "one"), ("user", "stop")),
         Tell(ReplyStarted("reply-2")),
     ]
+
+
+# Paused by speech
+
+
+def test_wait_for_words_is_bounded() -> None:
+    """After 1.5 s without words the reply goes on, and this turn's speech pauses it no more."""
+    play = interrupted()
+    play.speech(1472) >> []
+    play.speech(32) >> [Tell(ReplyResumed("reply-1", 458)), WakeReply("reply-1")]
+    before = len(play.sent)
+    play.speech(320) >> []
+    assert len(play.sent) > before
+    assert play.transcript("wait")[:2] == [CancelReply("reply-1"), Tell(ReplyFlushed("reply-1"))]
+
+
+def test_next_turn_may_pause_again() -> None:
+    """A turn that held no words is forgotten: the next one pauses the reply anew."""
+    play = interrupted()
+    play.speech(1504)
+    play.silence(512)
+    play.transcript("", window_id=1)
+    play.transcript("", window_id=2)
+    play.voice("and so on and so on and so on")
+    assert Tell(ReplyFlushed("reply-1")) in play.speech(256)
+
+
+def test_speech_while_the_reply_is_thinking() -> None:
+    """A reply without a sound yet is held, without a flush, and goes on without a resume."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play.speech(224) >> [Tell(SpeechStarted(0)), WakeReply("reply-1"), asked(1, 0, 224)]
+    play.voice("one two")
+    play.silence(512) >> [asked_final(2, 0, 288), Tell(SpeechStopped(224))]
+    assert not play.sent
+    play.transcript("") >> [Tell(say.FinalTranscript("", 0, 224)), WakeReply("reply-1")]
+    play.wait(0)
+    assert play.sent[0][1].start_ms == 0
+
+
+def test_time_a_reply_was_paused_is_not_its_own() -> None:
+    """Neither its time-out nor its timings count the pause."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play.wait(19_000)
+    play.speech(224)
+    play.silence(512)
+    play.transcript("", window_id=2)
+    play.wait(700) >> []
+    (told,) = play(ev.ReplySpeaking("reply-1", 1, 1)).told
+    assert told == say.TurnTimings("reply-1", 0, 0, 1, 1, pytest.approx(19_924))
+
+
+def test_interrupt_request_while_paused() -> None:
+    """What was flushed is not flushed again."""
+    play = interrupted()
+    play(ev.InterruptRequested()) >> [
+        CancelReply("reply-1"),
+        Tell(ReplyDone("reply-1", "interrupted", "one two")),
+    ]
+    play.transcript("") >> []
+
+
+def test_reply_that_ends_while_paused_does_not_come_back() -> None:
+    """A failure during the pause ends it; the empty turn then resumes nothing."""
+    play = interrupted()
+    out = play(ev.ReplyFinished("reply-1", ("stage_failed", "no")))
+    assert out.told[1] == ReplyDone("reply-1", "failed", "one two")
+    play.silence(512)
+    play.transcript("") >> [Tell(say.FinalTranscript("", 384, 608))]
 
 
 # Failures

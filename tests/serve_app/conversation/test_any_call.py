@@ -1,0 +1,190 @@
+"""Calls in which anything happens at any time: what must hold of every conversation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from deployments.contracts import Word
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.announcements import (
+    ReplyDone,
+    ReplyFlushed,
+    ReplyResumed,
+    ReplyStarted,
+)
+from serve_app.conversation.commands import CancelReply, EndCall, StartReply, Tell, WakeReply
+from serve_app.conversation.policy import TurnPolicy
+from tests.playbook import Playbook
+
+STEPS = 150
+FAST = TurnPolicy(
+    max_turn_ms=3_000,
+    partial_window_ms=1_000,
+    idle_ms=6_000,
+    max_call_ms=90_000,
+    stage_timeout_ms=2_500,
+)
+
+
+class Checker:
+    """What must hold of the commands of any call, whatever happened."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.live: str | None = None
+        self.over: set[str] = set()
+        self.ended = False
+
+    def check(self, command: object) -> None:
+        """The next command."""
+        assert not self.ended
+        match command:
+            case StartReply(reply_id=reply_id):
+                self.running.add(reply_id)
+            case CancelReply(reply_id=reply_id):
+                self.running.remove(reply_id)
+            case WakeReply(reply_id=reply_id):
+                assert reply_id in self.running
+            case EndCall():
+                assert self.live is None
+                assert not self.running
+                self.ended = True
+            case Tell(announcement=ReplyStarted(reply_id=reply_id)):
+                assert self.live is None
+                assert reply_id not in self.over
+                self.live = reply_id
+            case Tell(announcement=ReplyDone(reply_id=reply_id)):
+                assert self.live == reply_id
+                self.over.add(reply_id)
+                self.live = None
+            case Tell(
+                announcement=(
+                    say.ReplyText() | say.TurnTimings() | ReplyFlushed() | ReplyResumed()
+                ) as told
+            ):
+                assert told.reply_id == self.live
+            case _:
+                pass
+
+
+class RandomCall:
+    """A caller and stages that do anything at any time, to ids that are new, old or unknown."""
+
+    def __init__(self, policy: TurnPolicy, seed: int) -> None:
+        self.random = Random(seed)
+        self.play = Playbook(policy)
+        self.checker = Checker()
+        self.checked = 0
+
+    def step(self) -> None:
+        """One thing happens."""
+        actions = {
+            self.hear: 10,
+            self.transcribe: 6,
+            self.make_reply: 6,
+            self.end_reply: 2,
+            self.wait: 1,
+            self.ask: 1,
+        }
+        (action,) = self.random.choices(list(actions), list(actions.values()))
+        action()
+        self.play.wait(0)
+        self.check()
+
+    def check(self) -> None:
+        """What came of it makes sense, and the next deadline is ahead."""
+        for command in self.play.all[self.checked :]:
+            self.checker.check(command)
+        self.checked = len(self.play.all)
+        deadline = self.play.machine.deadline()
+        assert self.checker.ended if deadline is None else deadline > self.play.now
+
+    def hear(self) -> None:
+        """Voice or silence."""
+        self.play.frames(self.random.choice([0.1, 0.9]), self.random.randint(1, 20) * 32)
+
+    def wait(self) -> None:
+        """No audio comes."""
+        self.play.wait(self.random.choice([20, 300, 1_500, 3_000]))
+
+    def transcribe(self) -> None:
+        """A window, mostly the last, is transcribed or fails."""
+        if not self.play.windows:
+            return
+        window = self.pick([w.window_id for w in self.play.windows])
+        text = self.random.choice(["", "yes", "yes no", "yes no so", None])
+        if text is None:
+            self.play.no_transcript(window)
+        else:
+            self.play.transcript(text, window, words=spoken_words_of(text))
+
+    def make_reply(self) -> None:
+        """A reply goes on."""
+        if not self.play.replies:
+            return
+        reply_id = self.pick(list(self.play.replies))
+        self.play(ev.ReplyTextWritten(reply_id, "some words to say "))
+        self.play.voice("some words to say")
+        if self.random.random() < 0.7:
+            self.play(ev.ReplySpeaking(reply_id, 1, 1))
+        if self.random.random() < 0.5:
+            self.play(ev.PlaybackReported(reply_id, self.random.uniform(0, 2_000)))
+
+    def end_reply(self) -> None:
+        """A reply that still runs ends, well or not; or one that does not is said to."""
+        if not self.play.replies:
+            return
+        reply_id = self.pick(list(self.play.replies))
+        error = self.random.choice([None, ("stage_failed", "no")])
+        if reply_id in self.checker.running:
+            if error is None and not self.play.replies[reply_id].playout.released:
+                return
+            self.checker.running.remove(reply_id)
+        self.play(ev.ReplyFinished(reply_id, error))
+
+    def ask(self) -> None:
+        """The client wants something."""
+        events = [
+            ev.TextTyped("typed"),
+            ev.CommitRequested(),
+            ev.InterruptRequested(),
+            ev.ConfigChanged(endpoint_ms=96),
+            ev.ConfigChanged(instructions="sing"),
+        ]
+        self.play(self.random.choice(events))
+
+    def pick(self, ids: list[Any]) -> Any:
+        """Mostly the last, else any of them."""
+        return ids[-1] if self.random.random() < 0.7 else self.random.choice(ids)
+
+
+def spoken_words_of(text: str) -> list[Word]:
+    """Word times for a random transcript."""
+    return [Word(word, at * 300, at * 300 + 300) for at, word in enumerate(text.split())]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [FAST, replace(FAST, speculation="reply"), replace(FAST, incremental_stt=True)],
+    ids=["plain", "speculative", "incremental"],
+)
+def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
+    """Replies start and end once, stale ids do nothing, each Tick makes progress, all ends."""
+    seen: set[type] = set()
+    for seed in range(25):
+        call = RandomCall(policy, seed)
+        for _ in range(STEPS):
+            call.step()
+        call.play(ev.HangUp())
+        call.check()
+        call.step()
+        assert call.checker.ended
+        assert call.checker.live is None
+        assert not call.checker.running
+        seen |= {type(one) for one in call.play.all.told} | {type(one) for one in call.play.all}
+    assert {ReplyResumed, ReplyFlushed, ReplyDone, CancelReply, say.CallError, EndCall} <= seen
