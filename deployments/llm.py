@@ -12,7 +12,7 @@ from ray import serve
 
 from deployments import backends
 from deployments.coalesce import coalesced
-from deployments.contracts import ReplyRequest, StageInfo, TextDelta
+from deployments.contracts import LanguageModel, ReplyRequest, StageInfo, TextDelta
 
 COALESCE_S = 0.025
 """Items on a handle cost CPU at both ends; text this much later is not heard."""
@@ -25,8 +25,12 @@ class LanguageModelDeployment:
     async def __init__(  # pyright: ignore[reportGeneralTypeIssues]  Serve awaits constructors.
         self, backend: str, settings: dict[str, object]
     ) -> None:
-        self._backend = backends.create("llm", backend, settings)
-        self._info = await self._backend.load()
+        await self.serve_backend(backends.create("llm", backend, settings))
+
+    async def serve_backend(self, backend: LanguageModel) -> None:
+        """Load a backend and serve it."""
+        self._backend = backend
+        self._info = await backend.load()
 
     async def describe(self) -> StageInfo:
         """What is loaded. Answers only once it is."""

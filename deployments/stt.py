@@ -25,6 +25,8 @@ from deployments.contracts import (
     Transcript,
 )
 
+THREADS = 8
+
 STREAM_IDLE_S = 15.0
 """A stream fed nothing for this long has lost its caller: partials come twice a second."""
 
@@ -33,17 +35,20 @@ STREAM_IDLE_S = 15.0
 class SpeechToTextDeployment:
     """One replica of the configured recogniser.
 
-    `threads` windows are decoded at once; a partial that would have to wait is refused
-    (Overloaded), because a late partial is worth nothing and the final behind it is.
+    THREADS windows are decoded at once; a partial that would have to wait is refused
+    (Overloaded): it would come late, and keep a final waiting.
     """
 
-    def __init__(self, backend: str, settings: dict[str, object], threads: int = 8) -> None:
-        self._backend = backends.create("stt", backend, settings)
-        self._info = self._backend.load()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="stt")
-        self._limit = threads
+    def __init__(self, backend: str, settings: dict[str, object]) -> None:
+        self.serve_backend(backends.create("stt", backend, settings))
+
+    def serve_backend(self, backend: SpeechToText | IncrementalSpeechToText) -> None:
+        """Load a backend and serve it."""
+        self._backend = backend
+        self._info = backend.load()
+        self._windows = _windows(backend)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stt")
         self._running = 0
-        self._windows = _windows(self._backend)
 
     async def describe(self) -> StageInfo:
         """What is loaded. Answers only once it is."""
@@ -51,7 +56,7 @@ class SpeechToTextDeployment:
 
     async def transcribe(self, window: SpeechWindow) -> Transcript:
         """The window's transcript. Raises BadInput, Overloaded, StreamLost."""
-        if not window.final and self._running >= self._limit:
+        if not window.final and self._running >= THREADS:
             raise Overloaded("partials wait for nobody")
         self._running += 1
         try:

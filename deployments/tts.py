@@ -11,7 +11,7 @@ from contextlib import aclosing
 from ray import serve
 
 from deployments import backends
-from deployments.contracts import AudioChunk, SpeechRequest, StageInfo
+from deployments.contracts import AudioChunk, SpeechRequest, StageInfo, TextToSpeech
 from deployments.threads import in_thread
 
 
@@ -20,8 +20,12 @@ class TextToSpeechDeployment:
     """One replica of the configured voice."""
 
     def __init__(self, backend: str, settings: dict[str, object]) -> None:
-        self._backend = backends.create("tts", backend, settings)
-        self._info = self._backend.load()
+        self.serve_backend(backends.create("tts", backend, settings))
+
+    def serve_backend(self, backend: TextToSpeech) -> None:
+        """Load a backend and serve it."""
+        self._backend = backend
+        self._info = backend.load()
 
     async def describe(self) -> StageInfo:
         """What is loaded. Answers only once it is."""

@@ -3,29 +3,25 @@
 # Ray's decorators and handles are typed in part.
 # pyright: reportUnknownMemberType=false, reportUntypedClassDecorator=false
 
-from __future__ import annotations
-
+# Serve ships the class as its module is at the decorator, so what it uses is imported, not
+# defined below it; and FastAPI reads the routes' annotations there, so none is postponed.
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from serve_app import metrics
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import EnergyVad, SileroVad, VoiceDetector
+from serve_app.audio.vad import EnergyVad, SileroVad
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
-from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Dialect
 from serve_app.dialects.native import NativeDialect
@@ -33,11 +29,11 @@ from serve_app.errors import PeerError, Stage, StageError
 from serve_app.reply import ReplyOptions
 from serve_app.settings import Settings
 from serve_app.stages import RayStages
+from serve_app.websocket import StarletteSocket, refuse
 
 log = logging.getLogger("parley.ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
-POLICY_VIOLATION = 1008
 MAX_MESSAGE_MS = 10_000
 """Audio in one message: hearing it takes the loop that all calls share."""
 
@@ -97,7 +93,7 @@ class Ingress:
             self._admission.admit()
         except PeerError as error:
             metrics.refused(error.code)
-            await _refuse(websocket, error, self._settings.limits.retry_after_s)
+            await refuse(websocket, error, self._settings.limits.retry_after_s)
             return
         metrics.calls(self._admission.calls)
         try:
@@ -117,16 +113,16 @@ class Ingress:
         settings, request = self._settings, dialect.request
         call_id = uuid.uuid4().hex
         now = asyncio.get_running_loop().time()
-        policy = turn_policy(settings, incremental=self._stages.info["stt"].incremental)
+        policy = settings.turn_policy(incremental=self._stages.info["stt"].incremental)
         call = Call(
             CallParts(
                 call_id=call_id,
-                socket=_Socket(websocket),
+                socket=StarletteSocket(websocket),
                 dialect=dialect,
                 machine=TurnMachine(policy, settings.instructions, now),
                 uplink=Uplink(
                     request.uplink,
-                    _detector(settings),
+                    SileroVad() if settings.turn.vad == "silero" else EnergyVad(),
                     policy.max_turn_ms + policy.prefix_ms,
                     max_message_ms=MAX_MESSAGE_MS,
                 ),
@@ -144,63 +140,3 @@ class Ingress:
             gone = "calls cannot be resumed; a new one began"
             call.tell(say.CallError("resume_unavailable", gone))
         return call
-
-
-def turn_policy(settings: Settings, *, incremental: bool) -> TurnPolicy:
-    """The turn machine's numbers from the operator's."""
-    turn, limits = settings.turn, settings.limits
-    return TurnPolicy(
-        endpoint_ms=turn.endpoint_ms,
-        speculation=turn.speculation,
-        partial_every_ms=turn.partial_every_ms,
-        max_turn_ms=round(turn.max_turn_s * 1000),
-        min_interrupt_ms=turn.min_interrupt_ms,
-        resume_after_ms=turn.resume_after_ms,
-        idle_ms=round(limits.idle_s * 1000),
-        max_call_ms=round(limits.max_call_s * 1000),
-        incremental_stt=incremental,
-    )
-
-
-def _detector(settings: Settings) -> VoiceDetector:
-    return SileroVad() if settings.turn.vad == "silero" else EnergyVad()
-
-
-class _Socket:
-    """Starlette's WebSocket with the few operations a call needs."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self.send_text = websocket.send_text
-        self.send_bytes = websocket.send_bytes
-
-    async def messages(self) -> AsyncIterator[str | bytes]:
-        """What the client sends, until it leaves."""
-        while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text: str | None = message.get("text")
-            yield text if text is not None else message.get("bytes") or b""
-
-    async def close(self, code: int) -> None:
-        """Close the connection, if the client has not."""
-        if self._websocket.client_state is WebSocketState.CONNECTED:
-            with suppress(RuntimeError, WebSocketDisconnect):
-                await self._websocket.close(code)
-
-
-async def _refuse(websocket: WebSocket, error: PeerError, retry_after_s: int) -> None:
-    """Say no before the call begins: by HTTP status, or to a browser, which cannot read one, by
-    accepting, saying why and closing."""
-    body = {"code": error.code, "message": error.message}
-    if "origin" not in websocket.headers and "websocket.http.response" in websocket.scope.get(
-        "extensions", {}
-    ):
-        headers = {"retry-after": str(retry_after_s)} if error.status == 503 else None
-        await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
-        return
-    await websocket.accept()
-    await websocket.send_json({"type": "error", **body})
-    await websocket.send_bytes(b"\x03" + error.message.encode())
-    await websocket.close(error.close_code or POLICY_VIOLATION)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serve_app.conversation.policy import TurnPolicy
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 
@@ -75,6 +77,21 @@ class Settings(_Frozen):
     language: str | None = None
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
+
+    def turn_policy(self, *, incremental: bool) -> TurnPolicy:
+        """The turn machine's numbers; `incremental`: the recogniser keeps state."""
+        turn, limits = self.turn, self.limits
+        return TurnPolicy(
+            endpoint_ms=turn.endpoint_ms,
+            speculation=turn.speculation,
+            partial_every_ms=turn.partial_every_ms,
+            max_turn_ms=round(turn.max_turn_s * 1000),
+            min_interrupt_ms=turn.min_interrupt_ms,
+            resume_after_ms=turn.resume_after_ms,
+            idle_ms=round(limits.idle_s * 1000),
+            max_call_ms=round(limits.max_call_s * 1000),
+            incremental_stt=incremental,
+        )
 
 
 def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:

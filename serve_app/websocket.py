@@ -1,0 +1,53 @@
+"""Starlette's WebSocket, as a call uses it and as a call is refused on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from serve_app.errors import PeerError
+
+POLICY_VIOLATION = 1008
+
+
+class StarletteSocket:
+    """Starlette's WebSocket with the few operations a call needs."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self.send_text = websocket.send_text
+        self.send_bytes = websocket.send_bytes
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """What the client sends, until it leaves."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text: str | None = message.get("text")
+            yield text if text is not None else message.get("bytes") or b""
+
+    async def close(self, code: int) -> None:
+        """Close the connection, if the client has not."""
+        if self._websocket.client_state is WebSocketState.CONNECTED:
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(code)
+
+
+async def refuse(websocket: WebSocket, error: PeerError, retry_after_s: int) -> None:
+    """Say no before the call begins: by HTTP status, or to a browser, which cannot read one, by
+    accepting, saying why and closing."""
+    body = {"code": error.code, "message": error.message}
+    if "origin" not in websocket.headers and "websocket.http.response" in websocket.scope.get(
+        "extensions", {}
+    ):
+        headers = {"retry-after": str(retry_after_s)} if error.status == 503 else None
+        await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
+        return
+    await websocket.accept()
+    await websocket.send_json({"type": "error", **body})
+    await websocket.send_bytes(b"\x03" + error.message.encode())
+    await websocket.close(error.close_code or POLICY_VIOLATION)
