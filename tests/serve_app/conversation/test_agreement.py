@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from serve_app.conversation.agreement import Agreement
 
 HYPOTHESES = st.lists(
-    st.lists(st.sampled_from(["the", "The", "cat,", "cat", "sat", "你", "好", "-"]), max_size=6).map(
-        " ".join
-    )
+    st.lists(
+        st.sampled_from(["the", "The", "cat,", "cat", "sat", "你", "好", "-"]), max_size=6
+    ).map(" ".join)
     | st.text(max_size=12),
     max_size=8,
 )

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serve_app.conversation.phrases import PhraseCutter, PhrasePolicy
 
 WORDS = st.lists(
     st.sampled_from(
-        ["one", "two", "three,", "Dr.", "J.", "stop.", "what?!", '"so."', "-", "—", "你好，", "世界"]
+        [
+            "one",
+            "two",
+            "three,",
+            "Dr.",
+            "J.",
+            "stop.",
+            "what?!",
+            '"so."',
+            "-",
+            "—",
+            "你好，",
+            "世界",
+        ]
     ),
     max_size=80,
 ).map(" ".join)
@@ -38,8 +53,8 @@ def first(text: str) -> list[str]:
         ("Here it is:", ["Here it is:"]),
         ("Not this one;", ["Not this one;"]),
         ("What we need —", ["What we need —"]),
-        ("What we need - ", []),
-        ("What we need - is", ["What we need -"]),
+        ("What we need -", []),
+        ("What we need - ", ["What we need -"]),
         ("a well-known fact", []),
         ("你好吗？", ["你好吗？"]),
         ("我认为这个问题，", ["我认为这个问题，"]),
@@ -95,7 +110,10 @@ def test_a_long_enough_later_sentence_is_cut_at_once() -> None:
 
 def test_later_clauses_do_not_cut() -> None:
     """Only the first phrase is in such a hurry."""
-    assert cut("Hi.", " This is it, I think, and more,") == ["Hi.", "This is it, I think, and more,"]
+    assert cut("Hi.", " This is it, I think, and more,") == [
+        "Hi.",
+        "This is it, I think, and more,",
+    ]
 
 
 def test_a_phrase_too_long_is_cut_at_its_last_clause_then_at_a_word_then_anywhere() -> None:
@@ -129,6 +147,7 @@ def test_a_long_run_of_punctuation_is_let_go() -> None:
 @given(WORDS, st.integers(1, 9), st.integers(8, 60))
 def test_phrases_lose_nothing_and_obey_the_policy(text: str, size: int, most: int) -> None:
     """Joined they are the text but for white space; stripped, speakable, never too long."""
+    assume(not re.search(rf"[\W_]{{{most},}}", text))  # so much punctuation is dropped
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     policy = PhrasePolicy(later_min_chars=most // 2, later_max_chars=most)
     phrases = cut(*pieces, policy=policy)
