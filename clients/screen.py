@@ -36,6 +36,12 @@ class Screen:
         self._out.write(f"{label:<{_LABEL_WIDTH}} {text}\n")
         self._out.flush()
 
+    def block(self, text: str) -> None:
+        """Lines of their own, after an empty one."""
+        self.close()
+        self._out.write(f"\n{text}\n")
+        self._out.flush()
+
     def grow(self, label: str, piece: str) -> None:
         """More of the line with this label; begins it if another one is growing."""
         if self._growing != label:

@@ -111,7 +111,7 @@ async def _run(session: Session, out: Path) -> None:
             screen.line("wrote", f"{out} ({seconds:.1f} s)")
         if session.playback.underruns:
             screen.line("underruns", f"{session.playback.underruns}")
-        screen.line("", f"\n{session_table(session.measured)}")
+        screen.block(session_table(session.measured))
 
 
 def _turns(options: Options) -> list[Turn]:

@@ -63,3 +63,12 @@ def test_what_goes_wrong():
         "            (the reply failed)",
         "error       No answer. (stage_timeout)",
     ]
+
+
+def test_a_block():
+    """It stands alone."""
+    out = io.StringIO()
+    screen = Screen(out)
+    screen.grow("agent", "Why")
+    screen.block("a table\nof two rows")
+    assert out.getvalue() == "agent       Why\n\na table\nof two rows\n"
