@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.contracts import AudioChunk
+from deployments.contracts import AudioChunk, SpokenWord
 from serve_app.conversation.playout import AudioSlice, Playout, PlayoutPolicy
 from tests.playbook import spoken_words
 
@@ -320,6 +320,20 @@ def test_heard_text_is_cut_at_a_word(heard_ms: float, text: str) -> None:
     drive(playout, 0.0, 0.0)
     playout.played(heard_ms)
     assert playout.heard(0.0) == text
+
+
+def test_heard_goes_by_the_words_own_times() -> None:
+    """A long word counts when it is over, not when its share of the phrase is."""
+    playout = Playout(PlayoutPolicy(max_lead_ms=5_000))
+    playout.begin_phrase("looong a b c")
+    marks = (SpokenWord(0, 6, 0), SpokenWord(7, 8, 700), SpokenWord(9, 10, 800))
+    playout.push(silence(850, words=marks))
+    playout.push(silence(150, words=(SpokenWord(11, 12, 900),)))
+    playout.end_phrase()
+    drive(playout, 0.0, 0.0)
+    for heard_ms, text in [(699, ""), (700, "looong"), (850, "looong a"), (998, "looong a b")]:
+        playout.played(heard_ms)
+        assert playout.heard(0.0) == text
 
 
 def test_heard_without_word_times() -> None:

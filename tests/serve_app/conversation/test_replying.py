@@ -181,6 +181,14 @@ def test_wait_for_words_is_bounded() -> None:
     assert play.transcript("wait")[:2] == [CancelReply("reply-1"), Tell(ReplyFlushed("reply-1"))]
 
 
+def test_no_words_let_the_reply_go_on() -> None:
+    """At an empty final the reply goes on where it was surely heard."""
+    play = interrupted()
+    play.silence(512)
+    assert play.transcript("")[1:] == [Tell(ReplyResumed("reply-1", 458)), WakeReply("reply-1")]
+    assert not play.replies["reply-1"].playout.paused
+
+
 def test_next_turn_may_pause_again() -> None:
     """A turn that held no words is forgotten: the next one pauses the reply anew."""
     play = interrupted()
@@ -287,6 +295,16 @@ def test_overdue_reply_is_a_failure() -> None:
         Tell(say.CallError("stage_timeout", "the reply did not come in time")),
         done("reply-1", "failed", "Hello"),
     ]
+
+
+def test_early_tick_leaves_the_reply() -> None:
+    """A Tick meant for something else gives up neither a thinking nor a paused reply."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play.wait(19_000)
+    play(ev.Tick()) >> []
+    play = interrupted()
+    play(ev.Tick()) >> []
 
 
 def test_overdue_counts_from_the_reply_not_from_the_commit() -> None:

@@ -151,6 +151,38 @@ def test_speculation_after_barge_in_knows_what_was_heard() -> None:
     ]
 
 
+# What the client asks for
+
+
+def test_commit_request_ends_the_turn_and_the_reply() -> None:
+    """A commit whose transcript is there is answered at once, in place of the live reply."""
+    play = interrupted()
+    play.silence(64)
+    play.transcript("wait")
+    assert play(ev.CommitRequested())[-2:] == [
+        started("reply-2", ("user", "hi"), ("assistant", "one two"), ("user", "wait")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+
+
+def test_commit_request_without_speech_leaves_the_reply() -> None:
+    """It is an error to the client and nothing to the reply."""
+    play = Playbook(TurnPolicy())
+    play.speaking(WORDS)
+    play(ev.CommitRequested()) >> [Tell(say.CallError("nothing_to_commit", "no speech was heard"))]
+
+
+def test_config_changes_what_it_names() -> None:
+    """Instructions and the endpoint change, each alone; voice and language are not decided here."""
+    play = Playbook(TurnPolicy(), "be brief")
+    play(ev.ConfigChanged(instructions="sing")) >> []
+    play(ev.ConfigChanged(endpoint_ms=96)) >> []
+    play(ev.ConfigChanged(voice="x", language="en")) >> []
+    play.speech(320)
+    assert Tell(SpeechStopped(320)) in play.silence(96)
+    assert play.transcript("hi")[1] == started("reply-1", ("system", "sing"), ("user", "hi"))
+
+
 # Time-outs
 
 
