@@ -65,7 +65,7 @@ class Reply:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._error: StageError | None = None
-        self._llm_ms = 0.0
+        self._llm_ms: float | None = None
         self._tts_ms: float | None = None
 
     def wake(self) -> None:
@@ -103,7 +103,7 @@ class Reply:
         request = ReplyRequest(messages, self._options.llm_url)
         async with aclosing(self._stages.reply(request)) as deltas:
             async for delta in deltas:
-                if not self._llm_ms:
+                if self._llm_ms is None:
                     self._llm_ms = (loop.time() - asked_at) * 1000
                 await self._report(ev.ReplyTextWritten(self._reply_id, delta.text))
                 for phrase in cutter.feed(spoken.feed(delta.text)):
@@ -147,8 +147,8 @@ class Reply:
                 self._send_audio(self._downlink.encode(piece.pcm, piece.rate))
                 if first:
                     first = False
-                    tts_ms = self._tts_ms or 0.0
-                    await self._report(ev.ReplySpeaking(self._reply_id, self._llm_ms, tts_ms))
+                    llm_ms, tts_ms = self._llm_ms or 0.0, self._tts_ms or 0.0
+                    await self._report(ev.ReplySpeaking(self._reply_id, llm_ms, tts_ms))
                 self._room.set()
             over_at = self._playout.over_at()
             if over_at is not None:

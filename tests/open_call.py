@@ -1,0 +1,81 @@
+"""One call between a scripted client and scripted stages; all between them is the real thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from serve_app.audio.uplink import Uplink
+from serve_app.call import Call, CallParts
+from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.turn import TurnMachine
+from serve_app.dialects.native import NativeDialect
+from serve_app.reply import ReplyOptions
+from serve_app.stages import Stages
+from tests.fake_socket import FakeSocket
+from tests.fakes import FakeStages, ScriptedVad
+
+APOLOGY = "Sorry, something went wrong."
+SEND_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A call in progress."""
+
+    client: FakeSocket
+    stages: FakeStages
+    task: asyncio.Task[None]
+
+    async def over(self) -> None:
+        """Wait for the call to end; raises what it raised."""
+        await self.task
+
+
+def start(
+    stages: Stages,
+    client: FakeSocket,
+    policy: TurnPolicy | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+    instructions: str = "",
+    call_id: str = "call",
+) -> asyncio.Task[None]:
+    """Run a call over PCM16 at 16 kHz."""
+    policy = policy or TurnPolicy()
+    dialect = NativeDialect({"codec": "pcm16", **(query or {})})
+    request = dialect.request
+    now = asyncio.get_running_loop().time()
+    parts = CallParts(
+        call_id=call_id,
+        socket=client,
+        dialect=dialect,
+        machine=TurnMachine(policy, instructions, now),
+        uplink=Uplink(request.uplink, ScriptedVad(), policy.max_turn_ms + policy.prefix_ms),
+        stages=stages,
+        reply_options=ReplyOptions(request.voice, request.language, request.llm_url, APOLOGY),
+        send_timeout_s=SEND_TIMEOUT_S,
+    )
+    return asyncio.create_task(Call(parts).run())
+
+
+@asynccontextmanager
+async def open_call(
+    stages: FakeStages | None = None,
+    policy: TurnPolicy | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+    instructions: str = "",
+) -> AsyncIterator[OpenCall]:
+    """A call; the client hangs up at the end, and no stage may still be working then."""
+    stages, client = stages or FakeStages(), FakeSocket()
+    task = start(stages, client, policy, query=query, instructions=instructions)
+    try:
+        yield OpenCall(client, stages, task)
+    finally:
+        client.vanish()
+        await asyncio.wait([task])
+    await task
+    assert stages.running == []
