@@ -31,6 +31,10 @@ _SENTENCES = {
 }
 
 
+class _GivenUp(Exception):
+    """The reply failed while it was held back: nobody will know, the commit starts another."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyOptions:
     """What a call settled for its replies. `voice`, `language` None: the stage's own."""
@@ -75,10 +79,13 @@ class Reply:
 
     async def run(self, messages: tuple[Message, ...]) -> None:
         """Until everything was played, or cancellation. Stage failures are reported, not raised."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write(messages))
-            tasks.create_task(self._voice())
-            await self._pace()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(messages))
+                tasks.create_task(self._voice())
+                await self._pace()
+        except* _GivenUp:
+            pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
 
     async def _write(self, messages: tuple[Message, ...]) -> None:
@@ -88,7 +95,7 @@ class Reply:
         try:
             await self._read_text(messages, spoken, cutter)
         except StageError as error:
-            self._error = error
+            self._failed(error)
             await self._phrases.put(self._options.apology)
         else:
             for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
@@ -120,7 +127,7 @@ class Reply:
                 await self._speak(phrase)
                 self._playout.end_phrase()
             except StageError as error:
-                self._error = self._error or error
+                self._failed(error)
                 self._playout.abandon_phrase()
         self._playout.end()
         self._changed.set()
@@ -168,6 +175,12 @@ class Reply:
     def _send_audio(self, packets: list[Packet]) -> None:
         for packet in packets:
             self._send(say.ReplyAudio(self._reply_id, packet.rate, packet.payload))
+
+    def _failed(self, error: StageError) -> None:
+        """Remember a failure; the first is told. Raises _GivenUp in a reply that is held back."""
+        self._error = self._error or error
+        if not self._playout.released:
+            raise _GivenUp from error
 
     def _told_error(self) -> tuple[str, str] | None:
         """A failure in a sentence for the client: the details are for the log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ async def open_call(
     *,
     query: Mapping[str, str] | None = None,
     instructions: str = "",
-) -> AsyncIterator[OpenCall]:
+) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
     task = start(stages, client, policy, query=query, instructions=instructions)

@@ -6,7 +6,7 @@ import asyncio
 
 from deployments.contracts import Message, Transcript, Word
 from tests.fake_socket import FakeSocket
-from tests.fakes import RATE, Asked, FakeStages, audio_of
+from tests.fakes import RATE, Asked, FakeStages, audio_of, spoken
 from tests.open_call import open_call, start
 from tests.virtual_time import in_virtual_time
 
@@ -54,7 +54,7 @@ async def test_timings_say_where_the_time_went() -> None:
     stages = FakeStages(
         finals=[[0.03, "hello"]],
         replies=[[0.2, "Good morning to you."]],
-        speak_as=lambda request: [0.1, *FakeStages().speak_as(request)],
+        speak_as=lambda request: [0.1, *spoken(request.text)],
     )
     async with open_call(stages) as call:
         await call.client.turn()
@@ -156,9 +156,8 @@ async def test_audio_leaves_at_once_and_never_far_ahead() -> None:
 @in_virtual_time
 async def test_a_voice_slower_than_speech_is_sent_as_it_comes() -> None:
     """Nothing waits for a buffer to fill."""
-    chunks = FakeStages().speak_as
     stages = FakeStages(
-        speak_as=lambda request: [step for chunk in chunks(request) for step in (0.3, chunk)]
+        speak_as=lambda request: [step for chunk in spoken(request.text) for step in (0.3, chunk)]
     )
     async with open_call(stages) as call:
         call.client.say("text", text="hi")

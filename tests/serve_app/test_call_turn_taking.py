@@ -8,23 +8,26 @@ import pytest
 
 from deployments.contracts import Message
 from serve_app.conversation.policy import TurnPolicy
-from tests.fakes import RATE, FakeStages, audio_of
+from tests.fakes import RATE, FakeStages, Script, audio_of, spoken
 from tests.open_call import OpenCall, open_call
 from tests.virtual_time import in_virtual_time
 
 ANSWER = "One two three four five. Six seven eight nine ten eleven twelve thirteen fourteen."
 LONG_ANSWER = [ANSWER, *([0.5, " More and more words."] * 20)]
-POLICY = TurnPolicy()
+ANSWER_PHRASES = (
+    "One two three four five.",
+    "Six seven eight nine ten eleven twelve thirteen fourteen.",
+)
 
 
-def chatty_stages(**scripts: object) -> FakeStages:
+def chatty_stages(partial: Script = ("",), final: str = "hello") -> FakeStages:
     """A model that writes for ten seconds and a voice that takes its time."""
-    chunks = FakeStages().speak_as
-
-    def slowly(request: object) -> list[object]:
-        return [step for chunk in chunks(request) for step in (0.05, chunk)]  # type: ignore[arg-type]
-
-    return FakeStages(replies=[LONG_ANSWER, ["Fine."]], speak_as=slowly, **scripts)  # type: ignore[arg-type]
+    return FakeStages(
+        partial=partial,
+        finals=[[final]],
+        replies=[LONG_ANSWER, ["Fine."]],
+        speak_as=lambda request: [step for chunk in spoken(request.text) for step in (0.05, chunk)],
+    )
 
 
 async def speaking(call: OpenCall, for_ms: int = 1_000) -> None:
@@ -43,7 +46,7 @@ def after_flush(call: OpenCall) -> list[str]:
 @in_virtual_time
 async def test_barge_in_flushes_cancels_and_answers() -> None:
     """The caller speaks over the reply: it stops at once, and what was heard is kept."""
-    stages = chatty_stages(partial=[0.02, "wait"], finals=[["wait a moment"]])
+    stages = chatty_stages([0.02, "wait"], "wait a moment")
     async with open_call(stages) as call:
         await speaking(call)
         began = asyncio.get_running_loop().time()
@@ -70,7 +73,7 @@ async def test_barge_in_flushes_cancels_and_answers() -> None:
 @in_virtual_time
 async def test_barge_in_stops_the_stages_within_50_ms_of_the_decision() -> None:
     """Words decide; the model and the voice are closed then, and nothing new is started."""
-    stages = chatty_stages(partial=[0.02, "wait"], finals=[["wait a moment"]])
+    stages = chatty_stages([0.02, "wait"], "wait a moment")
     async with open_call(stages) as call:
         await speaking(call)
         await call.client.speak(640)
@@ -88,7 +91,7 @@ async def test_barge_in_stops_the_stages_within_50_ms_of_the_decision() -> None:
 @in_virtual_time
 async def test_a_false_barge_in_resumes_without_loss_or_repetition() -> None:
     """A cough stops the sound; it goes on at the last sample heard."""
-    stages = chatty_stages(partial=("",), finals=[[""]])
+    stages = chatty_stages(final="")
     stages.replies = [[ANSWER]]
     async with open_call(stages) as call:
         await speaking(call, 700)
@@ -112,16 +115,10 @@ async def test_a_false_barge_in_resumes_without_loss_or_repetition() -> None:
         }
 
 
-ANSWER_PHRASES = (
-    "One two three four five.",
-    "Six seven eight nine ten eleven twelve thirteen fourteen.",
-)
-
-
 @in_virtual_time
 async def test_a_cough_too_short_to_interrupt_changes_nothing() -> None:
     """Less than `min_interrupt_ms` of speech does not pause the reply."""
-    stages = chatty_stages(finals=[[""]])
+    stages = chatty_stages(final="")
     stages.replies = [[ANSWER]]
     async with open_call(stages) as call:
         await speaking(call)
