@@ -39,6 +39,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent
 READY_DEADLINE_S = 180.0
 POLL_S = 0.1
+STATUS_S = 0.5
 STOP_GRACE_S = 3.0
 OBJECT_STORE_BYTES = 100_000_000
 LOG_TAIL_LINES = 15
@@ -302,14 +303,15 @@ def _serve(plan: Plan, run_dir: Path, graph: subprocess.Popen[bytes]) -> None:
     began = time.monotonic()
     print(f"Starting at {plan.address}; the log is {run_dir / 'graph.log'}", flush=True)
     told: dict[str, str] = {}
-    while not (state := readiness(plan.host, plan.port)).get("ready"):
+    while not (answer := readiness(plan.host, plan.port)).get("ready"):
         _check_alive(graph, run_dir)
         if time.monotonic() - began > READY_DEADLINE_S:
             waiting = ", ".join(f"{k} is {v}" for k, v in told.items()) or "Ray is starting"
             raise LaunchError(f"not ready after {READY_DEADLINE_S:.0f} s: {waiting}")
-        told = _tell_progress(told, state.get("stages", {}), time.monotonic() - began)
+        state = reported(run_dir) | answer.get("stages", {})
+        _tell(told, state, time.monotonic() - began)
         time.sleep(POLL_S)
-    _tell_progress(told, state.get("stages", {}), time.monotonic() - began)
+    _tell(told, answer.get("stages", {}), time.monotonic() - began)
     _greet(plan, time.monotonic() - began)
     graph.wait()
     _check_alive(graph, run_dir)
@@ -328,11 +330,27 @@ def readiness(host: str, port: int) -> dict[str, Any]:
     return cast(dict[str, Any], answer) if isinstance(answer, dict) else {}
 
 
-def _tell_progress(told: dict[str, str], stages: dict[str, str], after_s: float) -> dict[str, str]:
-    for stage, state in stages.items():
-        if told.get(stage) != state:
-            print(f"  {after_s:5.1f} s  {stage}: {state}", flush=True)
-    return stages or told
+def _tell(told: dict[str, str], states: Mapping[str, str], after_s: float) -> None:
+    """Print what is new since it was last told, and remember it."""
+    for part, state in states.items():
+        if told.get(part) != state:
+            print(f"  {after_s:5.1f} s  {part}: {state}", flush=True)
+            told[part] = state
+
+
+def report(run_dir: Path, states: Mapping[str, str]) -> None:
+    """In the graph: say how far it is. Written whole, so that no half is ever read."""
+    draft = run_dir / "progress.draft"
+    draft.write_text(json.dumps(states))
+    draft.replace(run_dir / "progress")
+
+
+def reported(run_dir: Path) -> dict[str, str]:
+    """What the graph last said with `report`; empty before."""
+    try:
+        return cast(dict[str, str], json.loads((run_dir / "progress").read_text()))
+    except FileNotFoundError:
+        return {}
 
 
 def _greet(plan: Plan, after_s: float) -> None:
@@ -430,17 +448,19 @@ def _run_graph(config: str, run_dir: Path) -> int:
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
     )
+    report(run_dir, {"Ray": "up"})
     serve: Any = importlib.import_module("ray.serve")
     commands: Any = importlib.import_module("ray.serve.scripts")
     commands.cli(["run", "--non-blocking", config], standalone_mode=False)
     while True:
         for application in serve.status().applications.values():
+            deployments = application.deployments
+            report(run_dir, {"Ray": "up"} | {k: d.status.lower() for k, d in deployments.items()})
             if application.status == "DEPLOY_FAILED":
-                said = [application.message]
-                said += [d.message for d in application.deployments.values() if d.message]
-                (run_dir / "failure").write_text("\n".join(said))
+                said = [application.message, *(d.message for d in deployments.values())]
+                (run_dir / "failure").write_text("\n".join(filter(None, said)))
                 return 1
-        time.sleep(1)
+        time.sleep(STATUS_S)
 
 
 if __name__ == "__main__":

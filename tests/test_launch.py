@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -232,6 +233,14 @@ def test_nothing_is_ready_where_nothing_answers() -> None:
     assert launch.readiness("127.0.0.1", vacant_port()) == {}
 
 
+def test_what_the_graph_reports_is_read_back(tmp_path: Path) -> None:
+    """Nothing before the first report; then the last one."""
+    assert launch.reported(tmp_path) == {}
+    launch.report(tmp_path, {"Ray": "up"})
+    launch.report(tmp_path, {"Ray": "up", "SpeechToText": "updating"})
+    assert launch.reported(tmp_path) == {"Ray": "up", "SpeechToText": "updating"}
+
+
 def test_explain_leads_with_the_exception() -> None:
     """The first line says why; colours and the lines before the end are cut."""
     text = (
@@ -336,6 +345,7 @@ def test_a_graph_that_cannot_start_says_why(tmp_path: Path) -> None:
         lines = lines_until(launcher, "parley:")
         assert lines[-1] == "parley: the graph ended: ValueError: the plan cannot work\n"
         assert launcher.wait(timeout=20) == 1
+    shutil.rmtree(Path(lines[0].rsplit(maxsplit=1)[1]).parent)
 
 
 def test_a_taken_port_is_exit_status_1(tmp_path: Path, taken_port: int) -> None:
