@@ -170,14 +170,13 @@ class Playout:
         self._dry_at = now
         self._unsent.extendleft(reversed(self._unheard))
         self._unheard.clear()
-        self._skip_to(self._heard_ms)
+        self._sent_ms = self._unsent[0].start_ms
         return True
 
     def resume(self) -> int:
         """Go on from the last sample heard; its place in the reply, in ms."""
         self._paused = False
-        if self._heard_ms > self._sent_ms:
-            self._skip_to(self._heard_ms)
+        self._skip_to(self._heard_ms)
         return round(self._sent_ms)
 
     def played(self, played_ms: float) -> None:

@@ -48,9 +48,12 @@ class Replying:
         """A reply is being made or played."""
         return self._live is not None
 
-    def answer(self, turn: HeardTurn, now: float) -> None:
-        """A turn is complete: its reply goes out, the one before it ends."""
+    def answer(self, turns: list[HeardTurn], now: float) -> None:
+        """Turns are complete: one reply to them goes out, the one before it ends."""
         self.interrupt(now)
+        *earlier, turn = turns
+        for before in earlier:
+            self._history.add_caller(before.text)
         held, self._held = self._held, None
         messages = self._history.messages(said=turn.text)
         self._history.add_caller(turn.text)
@@ -69,7 +72,7 @@ class Replying:
 
     def answer_typed(self, text: str, now: float) -> None:
         """The caller typed a turn."""
-        self.answer(HeardTurn(0, text, now, 0.0, 0.0), now)
+        self.answer([HeardTurn(0, text, now, 0.0, 0.0)], now)
 
     def speculate(self, guess: HeardTurn | None) -> None:
         """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""

@@ -106,8 +106,9 @@ class TurnMachine:
 
     def _mind_transcripts(self, now: float) -> None:
         """Answer turns that are complete; begin or drop a speculative reply."""
-        for turn in self._listening.take_complete():
-            self._replying.answer(turn, now)
+        turns = self._listening.take_complete()
+        if turns:
+            self._replying.answer(turns, now)
         self._replying.speculate(self._listening.guess())
         self._mind_silence(now)
 

@@ -234,6 +234,16 @@ def test_first_report_replaces_the_clock() -> None:
     assert playout.heard_ms(9.9) == 100
 
 
+def test_first_report_in_a_pause_takes_the_resume_back() -> None:
+    """A client that was slower than the clock thought loses nothing of what is still here."""
+    playout = Playout(PlayoutPolicy())
+    phrase(playout, "one two three four")
+    drive(playout, 0.0, 0.15)
+    playout.pause(0.2)
+    playout.played(10)
+    assert playout.resume() == 10
+
+
 def test_resume_says_where_the_audio_goes_on_after_a_late_first_report() -> None:
     """Audio the clock thought heard is gone: the resume is from the first sample still here."""
     playout = Playout(PlayoutPolicy())
