@@ -195,3 +195,24 @@ def interrupted() -> Playbook:
         asked(1, 64, 608),
     ]
     return play
+
+
+def answered(reply_id: str, *contents: str) -> list[object]:
+    """A reply to what the caller said starts; nothing was heard of any before it."""
+    messages = [("user", content) for content in contents]
+    return [started(reply_id, *messages), Tell(say.ReplyStarted(reply_id))]
+
+
+def told_final(text: str, start_ms: int, end_ms: int) -> Tell:
+    """The client is told a final transcript without word times."""
+    return Tell(say.FinalTranscript(text, start_ms, end_ms))
+
+
+def done(reply_id: str, status: say.ReplyStatus, heard: str = "") -> Tell:
+    """The client is told that a reply is over."""
+    return Tell(say.ReplyDone(reply_id, status, heard))
+
+
+def wrote(reply_id: str, text: str) -> ev.ReplyTextWritten:
+    """The model wrote text."""
+    return ev.ReplyTextWritten(reply_id, text)
