@@ -165,8 +165,13 @@ class _StreamTranscriber:
         window = SpeechWindow(pcm[offset * 2 :], final, self._language, stream, offset)
         try:
             return await self._hop.call("transcribe", window, retry=False)
+        except StageRefused:
+            raise
         except (StreamLost, StageError) as error:
-            if not final or isinstance(error, StageRefused):
+            if turn_id == self._turn_id:
+                # The stream is lost or in doubt: the next window begins it anew.
+                self._fed = offset if isinstance(error, StageOverloaded) else 0
+            if not final:
                 raise StageFailed("stt", f"stream {stream}: {error}") from error
         whole = SpeechWindow(pcm, final, self._language, stream)
         return await self._hop.call("transcribe", whole, retry=True)
@@ -204,6 +209,7 @@ class _Hop:
     async def stream(self, method: str, request: object) -> AsyncGenerator[Any, None]:
         """A streaming call, tried twice if it fails before its first item. Raises StageError."""
         for last_try in (False, True):
+            self._check_circuit()
             begun = False
             try:
                 async with aclosing(self._attempt_stream(method, request)) as items:
@@ -221,7 +227,7 @@ class _Hop:
                     raise
 
     async def _unary(self, method: str, arguments: tuple[object, ...], timeout_s: float) -> Any:
-        response = getattr(self._handle, method).remote(*arguments)
+        response = self._send(self._handle, method, *arguments)
         try:
             async with asyncio.timeout(timeout_s):
                 return await response
@@ -232,10 +238,19 @@ class _Hop:
         finally:
             response.cancel()
 
+    def _send(self, handle: DeploymentHandle[Any], method: str, *arguments: object) -> Any:
+        try:
+            return getattr(handle, method).remote(*arguments)
+        except Exception as error:
+            raise _mapped(self._stage, error) from error
+
     async def _guarded(self, attempt: Callable[[], Awaitable[T]]) -> T:
         self._check_circuit()
         try:
             result = await attempt()
+        except StreamLost:
+            self._breaker.succeeded()
+            raise
         except StageError as error:
             self._note(error)
             raise
@@ -243,8 +258,7 @@ class _Hop:
         return result
 
     async def _attempt_stream(self, method: str, request: object) -> AsyncGenerator[Any, None]:
-        self._check_circuit()
-        stream = getattr(self._streaming, method).remote(request)
+        stream = self._send(self._streaming, method, request)
         items: asyncio.Queue[Any] = asyncio.Queue(AHEAD)
         # Timing out on Ray's own generator would end it without a word, so a task of its own
         # reads it into a queue, and the queue is what is waited for.
@@ -271,10 +285,13 @@ class _Hop:
 
     def _check_circuit(self) -> None:
         if not self._breaker.allows(asyncio.get_running_loop().time()):
-            raise StageLost(self._stage, "its circuit is open")
+            raise StageOverloaded(self._stage, "its circuit is open")
 
     def _note(self, error: StageError) -> None:
-        if error.retryable:
+        """A stage that refuses works; one without room may, and a partial it drops is no fault."""
+        if isinstance(error, StageRefused):
+            self._breaker.succeeded()
+        elif not isinstance(error, StageOverloaded):
             self._breaker.failed(asyncio.get_running_loop().time())
 
 
