@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployments.contracts import AudioChunk
+from deployments.contracts import AudioChunk, SpokenWord
 from serve_app.conversation.playout import AudioSlice, Playout
 from tests.playbook import spoken_words
 
@@ -46,14 +46,16 @@ def phrase(playout: Playout, text: str, word_ms: int = 200, *, marks: bool = Tru
     playout.end_phrase()
 
 
-def silence(ms: float, rate: int = RATE, words: tuple = ()) -> AudioChunk:
+def silence(ms: float, rate: int = RATE, words: tuple[SpokenWord, ...] = ()) -> AudioChunk:
     """`ms` of audio."""
     return AudioChunk(bytes(int(ms * rate / 1000) * 2), rate, words)
 
 
-def drive(playout: Playout, now: float, until: float, player: Player | None = None) -> list:
+def drive(
+    playout: Playout, now: float, until: float, player: Player | None = None
+) -> list[AudioSlice]:
     """Take every piece the moment it may leave, up to a time."""
-    taken = []
+    taken: list[AudioSlice] = []
     while (at := playout.next_at(now)) is not None and at <= until:
         now = at
         piece = playout.take(now)
