@@ -63,7 +63,7 @@ def test_numbers_between_words(
     [
         ("https://x.y:80/a/b", "x dot y slash a slash b"),
         ("https://x.y/a1b2", "x dot y"),
-        ("https://", ""),
+        ("https://", "https"),
         ("mailto:a@b.c", "a at b dot c"),
         ("mailto:a", "a"),
         ("a+b@c.d", "a plus b at c dot d"),
