@@ -173,6 +173,17 @@ def test_no_words_let_the_reply_go_on() -> None:
     assert not play.replies["reply-1"].playout.paused
 
 
+def test_resume_is_told_only_of_what_was_flushed() -> None:
+    """A second pause that finds the reply played out flushes nothing and resumes unseen."""
+    play = interrupted()
+    play.silence(512)
+    play.transcript("")
+    play.wait(3_000)
+    assert play.speech(224)[1:] == [WakeReply("reply-1"), asked(3, 800, 1344, turn=2)]
+    play.silence(512)
+    assert play.transcript("")[1:] == [WakeReply("reply-1")]
+
+
 def test_next_turn_may_pause_again() -> None:
     """A turn that held no words is forgotten: the next one pauses the reply anew."""
     play = interrupted()
