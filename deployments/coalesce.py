@@ -14,8 +14,8 @@ async def coalesced(
 ) -> AsyncGenerator[TextDelta, None]:
     """The same text; the first delta as it comes, then at most one every `every_s` seconds.
 
-    Nothing is fetched ahead of a slow reader by more than one gathering. Leaving early closes
-    `deltas` before this returns, so that the model stops.
+    A slow reader stops nothing: what it has not taken is gathered, at most one reply's text.
+    Leaving early closes `deltas` before this returns, so that the model stops.
     """
     loop = asyncio.get_running_loop()
     waiting: list[str] = []
@@ -36,10 +36,10 @@ async def coalesced(
             if not task.done() and (wait_s := next_at - loop.time()) > 0:
                 await asyncio.wait([task], timeout=wait_s)
             arrived.clear()
-            next_at = loop.time() + every_s
             text = "".join(waiting)
             waiting.clear()
             if text:
+                next_at = loop.time() + every_s
                 yield TextDelta(text)
             if task.done():
                 arrived.set()
@@ -47,6 +47,8 @@ async def coalesced(
     finally:
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # Whoever left early does not ask for it.
 
 
 async def _as_generator(deltas: AsyncIterator[TextDelta]) -> AsyncGenerator[TextDelta, None]:

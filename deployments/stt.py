@@ -93,6 +93,7 @@ class _Stream:
     fed: int = 0
     used_at: float = field(default_factory=time.monotonic)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    work: asyncio.Future[Transcript] | None = None
 
 
 class _Streams:
@@ -112,15 +113,15 @@ class _Streams:
                 raise StreamLost(key)
             stream.fed += len(window.pcm) // 2
             stream.used_at = time.monotonic()
-            work = loop.run_in_executor(threads, _decode, stream.recogniser, window)
+            stream.work = loop.run_in_executor(threads, _decode, stream.recogniser, window)
             try:
                 # The thread goes on whatever happens here: what it holds is freed after it.
-                transcript = await asyncio.shield(work)
+                transcript = await asyncio.shield(stream.work)
             except BaseException:
-                self._forget(key, work)
+                self._forget(key, stream)
                 raise
-            if window.final:
-                self._forget(key, work)
+            if window.final or window.stream is None:
+                self._forget(key, stream)
             return transcript
 
     async def _at(self, key: str, window: SpeechWindow, threads: ThreadPoolExecutor) -> _Stream:
@@ -129,26 +130,42 @@ class _Streams:
             if stream is None:
                 raise StreamLost(key)
             return stream
-        if stream is not None:
-            self._forget(key, None)
         self._drop_idle()
+        stream = _Stream(await self._open(window.language, threads))
+        if replaced := self._streams.get(key):
+            self._forget(key, replaced)
+        self._streams[key] = stream
+        return stream
+
+    async def _open(self, language: str | None, threads: ThreadPoolExecutor) -> Recogniser:
         loop = asyncio.get_running_loop()
-        recogniser = await loop.run_in_executor(threads, self._backend.open, window.language)
-        return self._streams.setdefault(key, _Stream(recogniser))
+        opening = loop.run_in_executor(threads, self._backend.open, language)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
 
     def _drop_idle(self) -> None:
         limit = time.monotonic() - STREAM_IDLE_S
-        for key in [
-            k for k, s in self._streams.items() if s.used_at < limit and not s.turn.locked()
-        ]:
-            self._forget(key, None)
+        for key, stream in list(self._streams.items()):
+            if stream.used_at < limit and not stream.turn.locked():
+                self._forget(key, stream)
 
-    def _forget(self, key: str, after: asyncio.Future[Transcript] | None) -> None:
-        stream = self._streams.pop(key)
-        if after is None or after.done():
+    def _forget(self, key: str, stream: _Stream) -> None:
+        """Drop a stream, if that was not done; its recogniser is freed once no thread uses it."""
+        if self._streams.get(key) is not stream:
+            return
+        del self._streams[key]
+        if stream.work is None or stream.work.done():
             stream.recogniser.close()
         else:
-            after.add_done_callback(lambda _: stream.recogniser.close())
+            stream.work.add_done_callback(lambda _: stream.recogniser.close())
+
+
+def _close_opened(opening: asyncio.Future[Recogniser]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _decode(recogniser: Recogniser, window: SpeechWindow) -> Transcript:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -32,8 +32,9 @@ async def in_thread(items: Iterator[T]) -> AsyncGenerator[T, None]:
                 return
             yield item
     finally:
-        if isinstance(items, Generator):
-            thread.submit(items.close)
+        close = getattr(items, "close", None)
+        if close is not None:
+            thread.submit(close)
         thread.shutdown(wait=False)
 
 

@@ -77,6 +77,12 @@ async def read(stream: AsyncGenerator[TextDelta, None]) -> str:
         return "".join([delta.text async for delta in items])
 
 
+async def read_into(texts: list[str], stages: RayStages) -> None:
+    """A reply's texts, those before a failure included."""
+    async for delta in stages.reply(REQUEST):
+        texts.append(delta.text)
+
+
 def now() -> float:
     """Virtual time."""
     return asyncio.get_running_loop().time()
@@ -121,8 +127,7 @@ async def test_the_next_item_has_another_time_out_and_is_not_retried() -> None:
     llm = FakeHandle(reply=[deltas("Good ", HANG)])
     began, texts = now(), list[str]()
     with pytest.raises(StageTimeout):
-        async for delta in stages_over(llm=llm).reply(REQUEST):
-            texts.append(delta.text)
+        await read_into(texts, stages_over(llm=llm))
     assert now() - began == pytest.approx(NEXT_S)
     assert texts == ["Good "]
     assert llm.cancels == [1]
@@ -154,8 +159,7 @@ async def test_a_stream_that_fails_after_its_first_item_is_not() -> None:
     llm = FakeHandle(reply=[deltas("Hello ", RayActorError())])
     texts: list[str] = []
     with pytest.raises(StageLost):
-        async for delta in stages_over(llm=llm).reply(REQUEST):
-            texts.append(delta.text)
+        await read_into(texts, stages_over(llm=llm))
     assert texts == ["Hello "]
     assert llm.cancels == [1]
 
@@ -225,11 +229,13 @@ async def test_the_error_map(raised: Exception, expected: type[StageError], wher
     script: Any = raised if where == "remote" else [raised]
     handle = FakeHandle(reply=[script], transcribe=[[raised]])
     stages = stages_over(stt=handle, llm=handle)
+    asking = (
+        stages.transcriber("call", None).transcribe(b"", 1, final=True)
+        if where == "unary"
+        else read(stages.reply(REQUEST))
+    )
     with pytest.raises(StageError) as caught:
-        if where == "unary":
-            await stages.transcriber("call", None).transcribe(b"", 1, final=True)
-        else:
-            await read(stages.reply(REQUEST))
+        await asking
     assert type(caught.value) is expected
     assert len(handle.requests) == (1 if expected is StageRefused else 2)
 

@@ -1,0 +1,134 @@
+"""Deltas gathered: the first at once, few after it, nothing lost, the source always closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.coalesce import coalesced
+from deployments.contracts import TextDelta
+from tests.fakes import HANG, Script, play
+from tests.virtual_time import in_virtual_time, run
+
+EVERY_S = 0.025
+
+
+class Source:
+    """A model's deltas by a script; knows whether it was closed."""
+
+    def __init__(self, *script: object) -> None:
+        self.script: Script = script
+        self.closed = False
+
+    async def __call__(self) -> AsyncGenerator[TextDelta, None]:
+        try:
+            async for text in play(self.script):
+                yield TextDelta(text)
+        finally:
+            self.closed = True
+
+
+async def timed(source: AsyncIterator[TextDelta]) -> list[tuple[float, str]]:
+    """What comes, and when, in ms since the start."""
+    began = asyncio.get_running_loop().time()
+    out: list[tuple[float, str]] = []
+    async with aclosing(coalesced(source, EVERY_S)) as deltas:
+        async for delta in deltas:
+            at = asyncio.get_running_loop().time() - began
+            out.append((round(at * 1000, 3), delta.text))
+    return out
+
+
+@in_virtual_time
+async def test_the_first_delta_waits_for_nothing() -> None:
+    """A voice can begin."""
+    assert (await timed(Source(0.2, "Hi", 0.001, " you")()))[0] == (200, "Hi")
+
+
+@in_virtual_time
+async def test_later_deltas_come_at_most_every_25_ms() -> None:
+    """Forty tokens in 400 ms become seventeen items, each as it is due."""
+    out = await timed(Source(*[step for n in range(40) for step in (f"{n} ", 0.01)])())
+    times = [at for at, _ in out[:-1]]
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 25
+    assert len(out) == 17
+    assert "".join(text for _, text in out) == "".join(f"{n} " for n in range(40))
+
+
+@in_virtual_time
+async def test_the_end_is_not_kept_waiting() -> None:
+    """What is left when the model stops comes at once."""
+    assert await timed(Source("Hi", 0.005, " you")()) == [(0, "Hi"), (5, " you")]
+
+
+@in_virtual_time
+async def test_a_slow_model_is_not_slowed() -> None:
+    """Tokens further apart than 25 ms pass as they come."""
+    assert await timed(Source("a", 0.1, "b", 0.1, "c")()) == [(0, "a"), (100, "b"), (200, "c")]
+
+
+@in_virtual_time
+async def test_an_empty_delta_is_not_the_first() -> None:
+    """Servers open with an empty delta; the first text behind it is still not kept waiting."""
+    assert await timed(Source("", 0.005, "Hi", 1)()) == [(5, "Hi")]
+
+
+@in_virtual_time
+async def test_a_failure_comes_after_the_text_before_it() -> None:
+    """Nothing that was written is lost."""
+    out: list[str] = []
+
+    async def read() -> None:
+        async for delta in coalesced(Source("a", "b", 0.001, "c", ValueError("x"))(), EVERY_S):
+            out.append(delta.text)
+
+    with pytest.raises(ValueError, match="x"):
+        await read()
+    assert "".join(out) == "abc"
+
+
+@pytest.mark.parametrize("rest", [[HANG], [0.5, "b", HANG], [ValueError("unseen")]])
+@in_virtual_time
+async def test_leaving_early_closes_the_source_first(rest: list[object]) -> None:
+    """The model has stopped when the reader is gone."""
+    source = Source("a", *rest)
+    async with aclosing(coalesced(source(), EVERY_S)) as deltas:
+        async for _ in deltas:
+            break
+    assert source.closed
+
+
+@in_virtual_time
+async def test_cancelling_the_reader_closes_the_source() -> None:
+    """What Serve does when a handle's stream is cancelled."""
+    source = Source("a", HANG)
+    reading = asyncio.create_task(timed(source()))
+    await asyncio.sleep(1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert source.closed
+
+
+@in_virtual_time
+async def test_a_slow_reader_gets_all_of_it() -> None:
+    """What came while it was busy arrives as one."""
+    out: list[str] = []
+    async for delta in coalesced(Source("a", 0.1, "b", 0.1, "c")(), EVERY_S):
+        out.append(delta.text)
+        await asyncio.sleep(1)
+    assert out == ["a", "bc"]
+
+
+@given(st.lists(st.one_of(st.text(max_size=3), st.floats(0.001, 0.06))))
+def test_no_text_is_lost_or_moved(script: list[str | float]) -> None:
+    """Whatever the timing, the text is the same, and no item is empty."""
+    out = [text for _, text in run(timed(Source(*script)()))]
+    assert "".join(out) == "".join(step for step in script if isinstance(step, str))
+    assert "" not in out
