@@ -13,71 +13,53 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import http.client
-import importlib
 import json
 import os
-import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, cast
+from typing import Any, cast
 
-import psutil
 import yaml
 
-ROOT = Path(__file__).resolve().parent
+from launcher import LaunchError
+from launcher.graph import explain, reported, run_graph
+from launcher.plan import (
+    ROOT,
+    Plan,
+    graph_environment,
+    http_address,
+    plan_of,
+    read_config,
+    with_port,
+)
+from launcher.ports import claimed
+from launcher.session import end_session, keep
+
 READY_DEADLINE_S = 180.0
 POLL_S = 0.1
-STATUS_S = 0.5
-STOP_GRACE_S = 3.0
-OBJECT_STORE_BYTES = 100_000_000
-LOG_TAIL_LINES = 15
-ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class LaunchError(Exception):
-    """The graph cannot run; the message is one line for the person at the terminal."""
 
 
 class Stopped(Exception):
     """A signal asked the launcher to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run: the config file, where it answers, and through which front door."""
-
-    config: Path
-    host: str
-    port: int
-    fast: bool
-
-    @property
-    def address(self) -> str:
-        """Host and port as clients write them."""
-        return f"{self.host}:{self.port}"
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run until stopped. 0 after Ctrl-C or SIGTERM, 1 with one line on stderr otherwise."""
     options = _parse(argv)
     if options.graph:
-        return _run_graph(options.config, Path(options.graph))
+        return run_graph(options.config, Path(options.graph))
     if options.keep:
-        return _keep(sys.stdin)
+        return keep(sys.stdin)
     try:
-        _launch(_plan(Path(options.config), options.port, options.front_door))
+        _launch(plan_of(Path(options.config), options.port, options.front_door))
     except LaunchError as error:
         print(f"parley: {error}", file=sys.stderr)
         return 1
@@ -101,148 +83,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-# --- what to run -------------------------------------------------------------------------------
-
-
-def _plan(config: Path, port: int | None, front_door: str) -> Plan:
-    host, configured = http_address(read_config(config))
-    return Plan(config.resolve(), host, port or configured, front_door == "fast")
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The Serve config in a file. Raises LaunchError where it is none."""
-    try:
-        loaded = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise LaunchError(f"cannot read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise LaunchError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(loaded, dict) or "applications" not in loaded:
-        raise LaunchError(f"{path} is not a Serve config: it has no `applications`")
-    return cast(dict[str, Any], loaded)
-
-
-def http_address(config: Mapping[str, Any]) -> tuple[str, int]:
-    """Host and port of a Serve config, with Serve's defaults."""
-    options: dict[str, Any] = config.get("http_options") or {}
-    return options.get("host", "127.0.0.1"), options.get("port", 8000)
-
-
-def with_port(config: Mapping[str, Any], port: int) -> dict[str, Any]:
-    """The same config, answering on another port."""
-    return {**config, "http_options": {**(config.get("http_options") or {}), "port": port}}
-
-
-def parse_env(text: str) -> dict[str, str]:
-    """The NAME=value lines of an env file. Raises LaunchError at a line that is neither."""
-    values: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise LaunchError(f"serve.env, line {number}: NAME=value expected")
-        values[name.strip()] = value.strip()
-    return values
-
-
-def graph_environment(plan: Plan, run_dir: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the graph: a Ray of its own, its files in `run_dir`.
-
-    What the caller's environment says of Serve wins over serve.env.
-    """
-    environment = dict(inherited)
-    for name in ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK"):
-        environment.pop(name, None)
-    paths = [str(ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
-    environment |= {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "RAY_TMPDIR": str(run_dir),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_worker_maximum_startup_concurrency": "8",
-    }
-    if plan.fast:
-        flags = parse_env((ROOT / "serve.env").read_text()) | haproxy_places(run_dir)
-        environment = flags | environment
-    return environment
-
-
-def haproxy_places(run_dir: Path) -> dict[str, str]:
-    """HAProxy's files and side ports, so that two of them can live on one machine.
-
-    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57.
-    """
-    home = run_dir / "h"
-    return {
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(home / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(home / "a.sock"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "m.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port(9101)),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port(8404)),
-    }
-
-
-# --- the port, and who has it ------------------------------------------------------------------
-
-
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port(preferred: int) -> int:
-    """The preferred port where it is free on every interface, else any that is."""
-    if port_is_free("0.0.0.0", preferred):
-        return preferred
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def claimed(plan: Plan, directory: Path) -> Generator[None, None, None]:
-    """Hold the right to run at this port. Raises LaunchError where a copy or another has it."""
-    path = directory / f"parley-{os.getuid()}-{plan.port}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LaunchError(
-                f"already running at {plan.address} (process {lock.read().strip()}):"
-                " stop it with Ctrl-C there, or choose another port with --port"
-            ) from None
-        if not port_is_free(plan.host, plan.port):
-            raise LaunchError(
-                f"port {plan.port} is taken by another program:"
-                " stop that, or choose another port with --port"
-            )
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
-# --- start, wait, stop -------------------------------------------------------------------------
-
-
 def _launch(plan: Plan) -> None:
     """Run the graph until it is told to stop (raises Stopped) or fails (raises LaunchError)."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     directory = _temp_root()
-    with claimed(plan, directory):
+    with claimed(plan.host, plan.port, directory):
         run_dir = Path(tempfile.mkdtemp(prefix="parley-", dir=directory))
         keep_files = False
         try:
@@ -338,21 +184,6 @@ def _tell(told: dict[str, str], states: Mapping[str, str], after_s: float) -> No
             told[part] = state
 
 
-def report(run_dir: Path, states: Mapping[str, str]) -> None:
-    """In the graph: say how far it is. Written whole, so that no half is ever read."""
-    draft = run_dir / "progress.draft"
-    draft.write_text(json.dumps(states))
-    draft.replace(run_dir / "progress")
-
-
-def reported(run_dir: Path) -> dict[str, str]:
-    """What the graph last said with `report`; empty before."""
-    try:
-        return cast(dict[str, str], json.loads((run_dir / "progress").read_text()))
-    except FileNotFoundError:
-        return {}
-
-
 def _greet(plan: Plan, after_s: float) -> None:
     url = f"ws://{plan.address}/ws"
     choice = "" if plan.port == 8000 else f" URL={url}"
@@ -373,94 +204,6 @@ def _check_alive(graph: subprocess.Popen[bytes], run_dir: Path) -> None:
     failure = run_dir / "failure"
     lines = (failure if failure.exists() else run_dir / "graph.log").read_text(errors="replace")
     raise LaunchError(explain(lines) + f"\n(the whole log: {run_dir / 'graph.log'})")
-
-
-def explain(text: str) -> str:
-    """One line that says why the graph ended, then the last lines of what it said.
-
-    A traceback's reason is its last line that names an exception.
-    """
-    plain = ANSI_COLOUR.sub("", text)
-    lines = [line.rstrip() for line in plain.splitlines() if line.strip()]
-    reasons = [line for line in lines if _names_exception(line)]
-    reason = reasons[-1].strip() if reasons else (lines[-1].strip() if lines else "no output")
-    return "\n".join([f"the graph ended: {reason}", *(f"  {s}" for s in lines[-LOG_TAIL_LINES:])])
-
-
-def _names_exception(line: str) -> bool:
-    name, colon, _ = line.partition(":")
-    last = name.rpartition(".")[2]
-    return bool(colon) and last.isidentifier() and last[0].isupper() and " " not in name
-
-
-# --- a session's end ---------------------------------------------------------------------------
-
-
-def session_members(session: int) -> list[psutil.Process]:
-    """The live processes of a session."""
-    members: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-    return members
-
-
-def end_session(session: int) -> None:
-    """End every process of a session: asked first, killed after STOP_GRACE_S."""
-    _signal_all(session_members(session), signal.SIGTERM)
-    deadline = time.monotonic() + STOP_GRACE_S
-    while members := session_members(session):
-        if time.monotonic() > deadline:
-            _signal_all(members, signal.SIGKILL)
-        time.sleep(POLL_S)
-
-
-def _signal_all(processes: list[psutil.Process], number: int) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-
-
-def _keep(orders: IO[str]) -> int:
-    """The keeper: told the session and its directory, it waits for the launcher's end."""
-    order = orders.readline().split(maxsplit=1)
-    orders.read()
-    if order:
-        end_session(int(order[0]))
-        shutil.rmtree(order[1].strip(), ignore_errors=True)
-    return 0
-
-
-# --- the graph ---------------------------------------------------------------------------------
-
-
-def _run_graph(config: str, run_dir: Path) -> int:
-    """The child: a Ray of its own and the config's applications. Returns only on failure.
-
-    It calls `serve run`, so that a graph started by hand is the same graph.
-    """
-    ray: Any = importlib.import_module("ray")
-    ray.init(
-        address="local",
-        namespace="serve",
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
-    )
-    report(run_dir, {"Ray": "up"})
-    serve: Any = importlib.import_module("ray.serve")
-    commands: Any = importlib.import_module("ray.serve.scripts")
-    commands.cli(["run", "--non-blocking", config], standalone_mode=False)
-    while True:
-        for application in serve.status().applications.values():
-            deployments = application.deployments
-            report(run_dir, {"Ray": "up"} | {k: d.status.lower() for k, d in deployments.items()})
-            if application.status == "DEPLOY_FAILED":
-                said = [application.message, *(d.message for d in deployments.values())]
-                (run_dir / "failure").write_text("\n".join(filter(None, said)))
-                return 1
-        time.sleep(STATUS_S)
 
 
 if __name__ == "__main__":

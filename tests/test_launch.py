@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import launch
+from launcher import LaunchError, graph, plan, ports, session
 
 STAND_IN = """
 from fastapi import FastAPI, WebSocket
@@ -71,9 +72,9 @@ def write_config(directory: Path, builder: str = "build") -> Path:
     return path
 
 
-def plan_for(port: int, *, fast: bool = True) -> launch.Plan:
+def plan_for(port: int, *, fast: bool = True) -> plan.Plan:
     """A plan at a port of this machine."""
-    return launch.Plan(Path("serve_config.yaml"), "127.0.0.1", port, fast)
+    return plan.Plan(Path("serve_config.yaml"), "127.0.0.1", port, fast)
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def taken_port() -> Iterator[int]:
 
 def vacant_port() -> int:
     """A port that nothing listens on, outside the ranges that Ray and the system draw from."""
-    ports = range(21_000, 29_000)
-    return next(p for p in random.sample(ports, len(ports)) if launch.port_is_free("", p))
+    choice = range(21_000, 29_000)
+    return next(p for p in random.sample(choice, len(choice)) if ports.port_is_free("", p))
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -94,14 +95,14 @@ def vacant_port() -> int:
 
 def test_parse_env_reads_names_and_values() -> None:
     """Comments and blank lines are skipped, and a value may hold an equals sign."""
-    assert launch.parse_env("# why\n\nA=1\n B = x=y \n") == {"A": "1", "B": "x=y"}
+    assert plan.parse_env("# why\n\nA=1\n B = x=y \n") == {"A": "1", "B": "x=y"}
 
 
 @pytest.mark.parametrize("line", ["A", "=1", "A B=1", "export A=1"])
 def test_parse_env_names_the_bad_line(line: str) -> None:
     """A line that is not NAME=value is refused by its number."""
-    with pytest.raises(launch.LaunchError, match="line 2"):
-        launch.parse_env(f"OK=1\n{line}\n")
+    with pytest.raises(LaunchError, match="line 2"):
+        plan.parse_env(f"OK=1\n{line}\n")
 
 
 @given(
@@ -113,25 +114,25 @@ def test_parse_env_names_the_bad_line(line: str) -> None:
 def test_parse_env_gives_back_what_was_written(values: dict[str, str]) -> None:
     """Any names and values without spaces survive being written and read."""
     text = "".join(f"{name}={value}\n" for name, value in values.items())
-    assert launch.parse_env(text) == values
+    assert plan.parse_env(text) == values
 
 
 def test_the_flags_file_turns_the_fast_front_door_on() -> None:
     """serve.env itself parses and holds the two flags that choose the front door."""
-    flags = launch.parse_env((launch.ROOT / "serve.env").read_text())
+    flags = plan.parse_env((plan.ROOT / "serve.env").read_text())
     assert flags["RAY_SERVE_ENABLE_HA_PROXY"] == flags["RAY_SERVE_THROUGHPUT_OPTIMIZED"] == "1"
 
 
 def test_http_address_has_serves_defaults() -> None:
     """A config without http_options answers where Serve would."""
-    assert launch.http_address({}) == ("127.0.0.1", 8000)
-    assert launch.http_address({"http_options": {"port": 9}}) == ("127.0.0.1", 9)
+    assert plan.http_address({}) == ("127.0.0.1", 8000)
+    assert plan.http_address({"http_options": {"port": 9}}) == ("127.0.0.1", 9)
 
 
 def test_with_port_changes_the_port_alone() -> None:
     """The derived config differs in its port, and the given one is not touched."""
     config = {"http_options": {"host": "h", "port": 1}, "applications": ["a"]}
-    derived = launch.with_port(config, 2)
+    derived = plan.with_port(config, 2)
     assert derived == {"http_options": {"host": "h", "port": 2}, "applications": ["a"]}
     assert config["http_options"] == {"host": "h", "port": 1}
 
@@ -141,24 +142,24 @@ def test_read_config_refuses_what_is_no_serve_config(tmp_path: Path, content: st
     """One line that names the file."""
     path = tmp_path / "c.yaml"
     path.write_text(content)
-    with pytest.raises(launch.LaunchError, match=r"c\.yaml") as refusal:
-        launch.read_config(path)
+    with pytest.raises(LaunchError, match=r"c\.yaml") as refusal:
+        plan.read_config(path)
     assert "\n" not in str(refusal.value)
 
 
 def test_read_config_names_a_missing_file(tmp_path: Path) -> None:
     """A path that is not there is named."""
-    with pytest.raises(launch.LaunchError, match=r"cannot read .*nowhere\.yaml"):
-        launch.read_config(tmp_path / "nowhere.yaml")
+    with pytest.raises(LaunchError, match=r"cannot read .*nowhere\.yaml"):
+        plan.read_config(tmp_path / "nowhere.yaml")
 
 
 def test_the_environment_belongs_to_this_run_alone(tmp_path: Path) -> None:
     """Another Ray's address is dropped, and every path of ours is in the run's directory."""
-    environment = launch.graph_environment(
+    environment = plan.graph_environment(
         plan_for(8000), tmp_path, {"RAY_ADDRESS": "elsewhere:1", "PYTHONPATH": "/mine"}
     )
     assert "RAY_ADDRESS" not in environment
-    assert environment["PYTHONPATH"].split(os.pathsep) == [str(launch.ROOT), "/mine"]
+    assert environment["PYTHONPATH"].split(os.pathsep) == [str(plan.ROOT), "/mine"]
     assert environment["RAY_TMPDIR"] == str(tmp_path)
     places = [value for name, value in environment.items() if name.endswith(("_LOC", "_PATH"))]
     ours = [place for place in places if "sock" in place or "cfg" in place]
@@ -169,20 +170,20 @@ def test_the_environment_belongs_to_this_run_alone(tmp_path: Path) -> None:
 def test_the_callers_flags_win_over_the_file(tmp_path: Path) -> None:
     """A flag set in the environment is kept."""
     flag = "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"
-    environment = launch.graph_environment(plan_for(8000), tmp_path, {flag: "7"})
+    environment = plan.graph_environment(plan_for(8000), tmp_path, {flag: "7"})
     assert environment[flag] == "7"
 
 
 def test_the_default_front_door_sets_no_flag(tmp_path: Path) -> None:
     """Serve's own proxy runs without any flag of serve.env."""
-    environment = launch.graph_environment(plan_for(8000, fast=False), tmp_path, {})
+    environment = plan.graph_environment(plan_for(8000, fast=False), tmp_path, {})
     assert not [name for name in environment if name.startswith("RAY_SERVE_")]
 
 
 def test_haproxys_socket_path_fits() -> None:
     """A Unix socket's path, with Ray's node id in it and HAProxy's suffix, is short enough."""
     run_dir = launch._temp_root() / "parley-12345678"
-    path = Path(launch.haproxy_places(run_dir)["RAY_SERVE_HAPROXY_SOCKET_PATH"])
+    path = Path(plan.haproxy_places(run_dir)["RAY_SERVE_HAPROXY_SOCKET_PATH"])
     assert len(str(path.parent / ("0" * 56) / path.name)) + len(".1234567.tmp") < 104
 
 
@@ -191,22 +192,22 @@ def test_haproxys_socket_path_fits() -> None:
 
 def test_a_port_in_use_is_not_free(taken_port: int) -> None:
     """A listening server is seen, and its absence too."""
-    assert not launch.port_is_free("127.0.0.1", taken_port)
-    assert launch.port_is_free("127.0.0.1", vacant_port())
+    assert not ports.port_is_free("127.0.0.1", taken_port)
+    assert ports.port_is_free("127.0.0.1", vacant_port())
 
 
 def test_free_port_keeps_the_preferred_one_only_if_free(taken_port: int) -> None:
     """A side port moves out of the way."""
     vacant = vacant_port()
-    assert launch.free_port(vacant) == vacant
-    assert launch.free_port(taken_port) != taken_port
+    assert ports.free_port(vacant) == vacant
+    assert ports.free_port(taken_port) != taken_port
 
 
 def test_claiming_a_taken_port_is_one_line(tmp_path: Path, taken_port: int) -> None:
     """The port is named, and what to do."""
     with (
-        pytest.raises(launch.LaunchError, match=f"port {taken_port} is taken.*--port") as refusal,
-        launch.claimed(plan_for(taken_port), tmp_path),
+        pytest.raises(LaunchError, match=f"port {taken_port} is taken.*--port") as refusal,
+        ports.claimed("127.0.0.1", taken_port, tmp_path),
     ):
         pytest.fail("claimed a taken port")
     assert "\n" not in str(refusal.value)
@@ -214,14 +215,14 @@ def test_claiming_a_taken_port_is_one_line(tmp_path: Path, taken_port: int) -> N
 
 def test_a_second_copy_is_told_of_the_first(tmp_path: Path) -> None:
     """The lock names the first copy's process, and is free once that is done."""
-    plan = plan_for(vacant_port())
+    port = vacant_port()
     with (
-        launch.claimed(plan, tmp_path),
-        pytest.raises(launch.LaunchError, match=rf"already running .*\b{os.getpid()}\b"),
-        launch.claimed(plan, tmp_path),
+        ports.claimed("127.0.0.1", port, tmp_path),
+        pytest.raises(LaunchError, match=rf"already running .*\b{os.getpid()}\b"),
+        ports.claimed("127.0.0.1", port, tmp_path),
     ):
         pytest.fail("claimed twice")
-    with launch.claimed(plan, tmp_path):
+    with ports.claimed("127.0.0.1", port, tmp_path):
         pass
 
 
@@ -235,10 +236,10 @@ def test_nothing_is_ready_where_nothing_answers() -> None:
 
 def test_what_the_graph_reports_is_read_back(tmp_path: Path) -> None:
     """Nothing before the first report; then the last one."""
-    assert launch.reported(tmp_path) == {}
-    launch.report(tmp_path, {"Ray": "up"})
-    launch.report(tmp_path, {"Ray": "up", "SpeechToText": "updating"})
-    assert launch.reported(tmp_path) == {"Ray": "up", "SpeechToText": "updating"}
+    assert graph.reported(tmp_path) == {}
+    graph.report(tmp_path, {"Ray": "up"})
+    graph.report(tmp_path, {"Ray": "up", "SpeechToText": "updating"})
+    assert graph.reported(tmp_path) == {"Ray": "up", "SpeechToText": "updating"}
 
 
 def test_explain_leads_with_the_exception() -> None:
@@ -246,9 +247,9 @@ def test_explain_leads_with_the_exception() -> None:
     text = (
         "noise\n" * 100 + "\x1b[36mTraceback\x1b[0m\n  File x\npkg.BadPlan: two GPUs: no\n\nlater\n"
     )
-    lines = launch.explain(text).splitlines()
+    lines = graph.explain(text).splitlines()
     assert lines[0] == "the graph ended: pkg.BadPlan: two GPUs: no"
-    assert len(lines) == 1 + launch.LOG_TAIL_LINES
+    assert len(lines) == 1 + graph.LOG_TAIL_LINES
     assert "\x1b" not in "".join(lines)
 
 
@@ -257,7 +258,7 @@ def test_explain_leads_with_the_exception() -> None:
 )
 def test_explain_without_an_exception_gives_the_last_line(text: str, reason: str) -> None:
     """Something is always said."""
-    assert launch.explain(text).splitlines()[0] == f"the graph ended: {reason}"
+    assert graph.explain(text).splitlines()[0] == f"the graph ended: {reason}"
 
 
 # --- a session's end ---------------------------------------------------------------------------
@@ -265,7 +266,7 @@ def test_explain_without_an_exception_gives_the_last_line(text: str, reason: str
 
 def test_end_session_ends_a_stubborn_child_of_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grandchild in a process group of its own that ignores SIGTERM ends too; others live."""
-    monkeypatch.setattr(launch, "STOP_GRACE_S", 0.1)
+    monkeypatch.setattr(session, "STOP_GRACE_S", 0.1)
     inner = (
         "import os,signal;os.setpgid(0,0);signal.signal(signal.SIGTERM,signal.SIG_IGN);"
         "print('up',flush=True);signal.pause()"
@@ -276,9 +277,9 @@ def test_end_session_ends_a_stubborn_child_of_a_child(monkeypatch: pytest.Monkey
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as leader:
         assert leader.stdout is not None
         assert leader.stdout.readline() == b"up\n"
-        assert len(launch.session_members(leader.pid)) == 2
-        launch.end_session(leader.pid)
-        assert launch.session_members(leader.pid) == []
+        assert len(session.session_members(leader.pid)) == 2
+        session.end_session(leader.pid)
+        assert session.session_members(leader.pid) == []
     assert other.poll() is None
     other.communicate(b"\n")
 
@@ -290,7 +291,7 @@ def test_end_session_ends_a_stubborn_child_of_a_child(monkeypatch: pytest.Monkey
 def launched(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The launcher as `make run` starts it; its stop is the test's."""
     with subprocess.Popen(
-        [sys.executable, str(launch.ROOT / "launch.py"), "--config", str(config), *options],
+        [sys.executable, str(plan.ROOT / "launch.py"), "--config", str(config), *options],
         env={**os.environ, "PYTHONPATH": str(config.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -331,7 +332,7 @@ def test_a_graph_starts_answers_and_is_gone_after(tmp_path: Path, end: signal.Si
         launcher.send_signal(end)
         assert launcher.wait(timeout=20) == (0 if end == signal.SIGINT else -end)
         assert gone(started)
-        assert launch.port_is_free("127.0.0.1", port)
+        assert ports.port_is_free("127.0.0.1", port)
         run_dir = Path(lines[0].rsplit(maxsplit=1)[1]).parent
         assert end == signal.SIGKILL or not run_dir.exists()
 
