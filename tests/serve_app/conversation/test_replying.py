@@ -221,6 +221,15 @@ def test_time_a_reply_was_paused_is_not_its_own() -> None:
     assert told == say.TurnTimings("reply-1", 0, 0, 1, 1, pytest.approx(19_924))
 
 
+def test_time_until_a_bounded_wait_ran_out_is_not_its_own() -> None:
+    """The same where no words came in time and the caller still speaks."""
+    play = Playbook(TurnPolicy())
+    play(ev.TextTyped("hi"))
+    play.speech(224 + 1_504)
+    (told,) = play(ev.ReplySpeaking("reply-1", 1, 1)).told
+    assert told == say.TurnTimings("reply-1", 0, 0, 1, 1, pytest.approx(228))
+
+
 def test_interrupt_request_while_paused() -> None:
     """What was flushed is not flushed again."""
     play = interrupted()
