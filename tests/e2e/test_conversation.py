@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import cast
 
 import jiwer
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from clients import events as told
 from clients.audio_file import resampled
 from clients.sample_voice import speak
+from deployments import backends
 from deployments.backends.llm_eliza import Eliza
-from deployments.backends.stt_pocketsphinx import PocketSphinx
+from deployments.contracts import IncrementalSpeechToText
 from tests.e2e.caller import Caller, calling
 from tests.e2e.graph import Graph
 
@@ -22,9 +24,9 @@ WORD_ERROR = 0.35
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> Iterator[PocketSphinx]:
+def recogniser() -> Iterator[IncrementalSpeechToText]:
     """The embedded recogniser, to listen to replies with."""
-    backend = PocketSphinx()
+    backend = cast(IncrementalSpeechToText, backends.create("stt", "pocketsphinx", {}))
     backend.load()
     yield backend
     backend.close()
@@ -39,7 +41,7 @@ async def ask(caller: Caller, question: str, rate: int) -> tuple[told.Final, tol
 
 
 async def test_replies_answer_what_was_said_and_are_spoken(
-    embedded: Graph, recogniser: PocketSphinx
+    embedded: Graph, recogniser: IncrementalSpeechToText
 ) -> None:
     """ELIZA's answer to the transcript, in text and in audio; turns share one call."""
     eliza = Eliza()
