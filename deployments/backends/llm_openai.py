@@ -120,9 +120,10 @@ class OpenAI:
         return client
 
     async def _first_model(self, client: AsyncOpenAI, url: str) -> str:
-        async for model in client.models.list():
-            return model.id
-        raise BackendError(f"the server at {url} lists no model")
+        models = (await client.models.list()).data
+        if not models:
+            raise BackendError(f"the server at {url} lists no model")
+        return models[0].id
 
     def _told(self, error: APIError) -> BackendError:
         status = error.status_code if isinstance(error, self._openai.APIStatusError) else None

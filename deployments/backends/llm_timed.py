@@ -22,7 +22,7 @@ class TimedLanguageModel:
         *,
         first_token_ms: float = 60.0,
         token_ms: float = 15.0,
-        text: str = "I hear what you say to me. Tell me some more about it. I have time.",
+        text: str = "I hear what you have said to me. Tell me some more about it. I have time.",
     ) -> None:
         self._first_token_s = first_token_ms / 1000
         self._token_s = token_ms / 1000

@@ -39,8 +39,7 @@ class _Decoder(Protocol):
     def process_raw(self, data: bytes, no_search: bool, full_utt: bool) -> int: ...
     def end_utt(self) -> None: ...
     def seg(self) -> Iterable[_Segment] | None: ...
-    def get_cmn(self, update: bool) -> str: ...
-    def set_cmn(self, cmn: str) -> None: ...
+    def reinit_feat(self) -> None: ...
 
 
 class _NGrams(Protocol):
@@ -137,9 +136,8 @@ class PocketsphinxStream:
         self._decoder = decoder
         self._give_back = give_back
         self._ended = False
-        # A decoder learns the level and timbre of what it hears: none of it may reach the
-        # next caller, so it starts from what the model came with and is put back at the end.
-        self._cmn = decoder.get_cmn(False)
+        # A decoder learns the level and timbre of what it hears: none of it may reach the next.
+        decoder.reinit_feat()
         decoder.start_utt()
 
     def feed(self, pcm: bytes) -> Transcript:
@@ -160,7 +158,6 @@ class PocketsphinxStream:
         try:
             if not self._ended:
                 self._decoder.end_utt()
-            self._decoder.set_cmn(self._cmn)
         except RuntimeError as error:
             self._give_back(None)
             raise BackendError(f"a pocketsphinx decoder broke: {error}") from error

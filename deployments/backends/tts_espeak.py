@@ -14,6 +14,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, cast
 
 from deployments.backends import register
@@ -110,26 +111,32 @@ class Espeak:
             (_RANGE_PARAMETER, pitch_range),
         )
         self._rate = 0
-        self._codes: tuple[str, ...] = ()
+        self._files: dict[str, str] = {}
         self._variants: frozenset[str] = frozenset()
 
     def load(self) -> StageInfo:
         """Open the library and say a word. Raises LoadFailed."""
         with _engine:
-            self._library, self._rate = _open()
-            self._codes = tuple(sorted({voice for voice, _ in _list(self._library, None)}))
+            self._library, self._rate, data = _open()
+            # Voices go by their file: espeak does not find each by the code that it lists.
+            self._files = {
+                code.lower(): file
+                for code, file in _list(self._library, None)
+                if _dictionary(data, file).exists()
+            }
             files = [file for _, file in _list(self._library, b"variant")]
             self._variants = frozenset(file.removeprefix("!v/") for file in files)
         if not self._known(self._voice):
             raise LoadFailed(f"tts backend 'espeak' has no voice {self._voice!r}")
         for _ in self.speak(SpeechRequest("Ready.")):
             pass
+        codes = tuple(sorted(self._files))
         code = self._voice.partition("+")[0]
         varied = tuple(f"{code}+{variant}" for variant in sorted(self._variants))
         return StageInfo(
             backend="espeak",
-            voices=self._codes + varied,
-            languages=self._codes,
+            voices=codes + varied,
+            languages=codes,
             details={"voice": self._voice, "rate": str(self._rate)},
         )
 
@@ -189,7 +196,8 @@ class Espeak:
 
         callback = _Callback(on_audio)
         library = self._library
-        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        code, plus, variant = voice.partition("+")
+        if library.espeak_SetVoiceByName(f"{self._files[code]}{plus}{variant}".encode()) != 0:
             return False
         for parameter, value in self._parameters:
             library.espeak_SetParameter(parameter, value, 0)
@@ -211,18 +219,18 @@ class Espeak:
         if language == own or language == own.partition("-")[0]:
             return self._voice
         fitting = (language, language.partition("-")[0])
-        found = next((code for code in fitting if code in self._codes), None)
+        found = next((code for code in fitting if code in self._files), None)
         if found is None:
             raise BadInput(f"espeak does not speak {request.language!r}")
         return found
 
     def _known(self, voice: str) -> bool:
         code, plus, variant = voice.partition("+")
-        return code in self._codes and (not plus or variant in self._variants)
+        return code in self._files and (not plus or variant in self._variants)
 
 
-def _open() -> tuple[ctypes.CDLL, int]:
-    """The library, initialised (again is harmless), and its sample rate. Raises LoadFailed."""
+def _open() -> tuple[ctypes.CDLL, int, Path]:
+    """The library (initialised), its sample rate and its data. Raises LoadFailed."""
     try:
         loader = import_module("espeakng_loader")
         data, path = cast(str, loader.get_data_path()), cast(str, loader.get_library_path())
@@ -232,7 +240,12 @@ def _open() -> tuple[ctypes.CDLL, int]:
     rate = library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data.encode(), _DO_NOT_EXIT)
     if rate <= 0:
         raise LoadFailed(f"espeak cannot read its data at {data} (a path of at most 150 bytes)")
-    return library, rate
+    return library, rate, Path(data)
+
+
+def _dictionary(data: Path, file: str) -> Path:
+    """The word list that a voice needs; a few listed voices come without."""
+    return data / f"{file.rpartition('/')[2].partition('-')[0]}_dict"
 
 
 def _list(library: ctypes.CDLL, kind: bytes | None) -> Iterator[tuple[str, str]]:
@@ -279,15 +292,18 @@ def _words_of(
 ) -> Iterator[tuple[bytes, list[tuple[int, int, int]]]]:
     """Each piece of audio with its whole words as start, end, sample.
 
-    espeak counts characters, but cuts "don't" at the apostrophe and says "25" as two words.
+    espeak counts characters, but it places the first word of a sentence at the space before it,
+    cuts "don't" at the apostrophe, and says "25" as two words.
     """
     spoken = 0
     for piece in made:
         words: list[tuple[int, int, int]] = []
-        for start, length, sample in piece.words:
-            if start < spoken or not text[start : start + length].strip():
+        for position, length, sample in piece.words:
+            end = position + length
+            start = position + len(text[position:]) - len(text[position:].lstrip())
+            if start < spoken or not length or start == len(text):
                 continue
-            spoken = start + length
+            spoken = max(end, start + 1)
             while spoken < len(text) and (text[spoken].isalnum() or text[spoken] in "'’"):
                 spoken += 1
             words.append((start, spoken, sample))
