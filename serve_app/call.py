@@ -78,6 +78,7 @@ class Call:
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
         self._outbox = Outbox(parts.socket, parts.dialect, parts.send_timeout_s)
+        self._outbox.put(say.CallReady(self._id, self._options.voice, self._options.language))
         self._inbox: asyncio.Queue[ev.Event] = asyncio.Queue(INBOX_LIMIT)
         self._replies: dict[str, tuple[Reply, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +86,6 @@ class Call:
 
     async def run(self) -> None:
         """Until the caller leaves, a limit ends the call, or the task is cancelled."""
-        self._outbox.put(say.CallReady(self._id, self._options.voice, self._options.language))
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._converse(tasks)
