@@ -62,7 +62,8 @@ def observe(announcement: say.Announcement) -> None:
         case say.TurnTimings():
             for stage in ("stt", "llm", "tts", "pipeline"):
                 spent_ms: float = getattr(announcement, f"{stage}_ms")
-                metrics.stage_ms.observe(spent_ms, tags={"stage": stage})
+                if spent_ms > 0:  # a typed turn has no transcript
+                    metrics.stage_ms.observe(spent_ms, tags={"stage": stage})
         case _:
             pass
 

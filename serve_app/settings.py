@@ -90,8 +90,15 @@ class Settings(_Frozen):
             resume_after_ms=turn.resume_after_ms,
             idle_ms=round(limits.idle_s * 1000),
             max_call_ms=round(limits.max_call_s * 1000),
+            stage_timeout_ms=round((self._longest_wait_s() + 1) * 1000),
             incremental_stt=incremental,
         )
+
+    def _longest_wait_s(self) -> float:
+        """When every stage's own time-outs and retries have run out, the apology's included."""
+        transcript_s = 3 * self.stt.first_s
+        first_sound_s = 2 * self.llm.first_s + self.llm.next_s + 2 * self.tts.first_s
+        return max(transcript_s, first_sound_s)
 
 
 def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ray.exceptions import RayTaskError
 from ray.serve.exceptions import RequestCancelledError
 
 from tests.fakes import Script, play
@@ -89,3 +90,9 @@ class FakeHandle:
     def cancels(self) -> list[int]:
         """How often each call was cancelled."""
         return [response.cancels for response in self.responses]
+
+
+def task_error(cause: Exception) -> RayTaskError:
+    """How an actor's exception arrives over Ray's own transport."""
+    error = RayTaskError("reply", "traceback", cause, proctitle="x", pid=1, ip="127.0.0.1")
+    return error.as_instanceof_cause()

@@ -32,8 +32,8 @@ _BINARY = {1: "audio", 2: "transcript", 3: "error_text", 4: "opus"}
 class FakeSocket:
     """CallSocket: a native client at the other end, driven by the test.
 
-    `blocked`: it does not read. `vanish()`: it is gone without a word. `break_off()`: sending
-    to it fails too.
+    `blocked`: it does not read. `send_s`: how long it takes to read a message. `fails_with`:
+    what sending to it raises. `vanish()`: it leaves; `break_off()`: and sending to it fails.
     """
 
     def __init__(self) -> None:
@@ -41,9 +41,10 @@ class FakeSocket:
         self.closed_with: int | None = None
         self.closed_at: float | None = None
         self.blocked = False
+        self.send_s = 0.0
+        self.fails_with: Exception | None = None
         self._incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._arrived = asyncio.Event()
-        self._broken = False
 
     # What the call does
 
@@ -75,8 +76,10 @@ class FakeSocket:
     async def _take(self, kind: str, fields: dict[str, Any], pcm: bytes) -> None:
         if self.blocked:
             await asyncio.get_running_loop().create_future()
-        if self._broken:
-            raise RuntimeError('Cannot call "send" once a close message has been sent.')
+        if self.fails_with is not None:
+            raise self.fails_with
+        if self.send_s:
+            await asyncio.sleep(self.send_s)
         assert self.closed_with is None, f"{kind} was sent after the close"
         self.sent.append(Sent(asyncio.get_running_loop().time(), kind, fields, pcm))
         self._arrived.set()
@@ -97,7 +100,7 @@ class FakeSocket:
 
     def break_off(self) -> None:
         """Leave, and fail whoever still sends."""
-        self._broken = True
+        self.fails_with = RuntimeError("the client is gone")
         self.vanish()
 
     async def speak(self, ms: int, sample: int = 1000) -> None:

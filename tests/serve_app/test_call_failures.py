@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
-from deployments.contracts import Message, SpeechRequest
+from deployments.contracts import Message, SpeechRequest, StageInfo
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.errors import Stage, StageFailed, StageLost, StageRefused, StageTimeout
+from serve_app.settings import Settings
+from serve_app.stages import RayStages
+from tests.fake_handles import FakeHandle
+from tests.fake_socket import FakeSocket
 from tests.fakes import HANG, FakeStages, Script, audio_of, spoken
-from tests.open_call import APOLOGY, open_call
+from tests.open_call import APOLOGY, open_call, start
 from tests.virtual_time import in_virtual_time
 
 
@@ -214,3 +219,29 @@ async def test_a_failing_guess_is_asked_again_at_the_commit(stage: Stage) -> Non
         assert done.fields["status"] == "completed"
         assert call.client.errors == []
         assert call.client.pcm == audio_of("Good morning to you.")
+
+
+@in_virtual_time
+async def test_a_model_that_hangs_is_apologised_for_before_the_machine_gives_up() -> None:
+    """The real time-outs together, as an operator gets them: both tries, then the apology."""
+    settings = Settings.model_validate(
+        {stage: {"backend": "any"} for stage in ("stt", "llm", "tts")}
+    )
+    llm = FakeHandle(reply=[[HANG]])
+    tts = FakeHandle(speak=[spoken(APOLOGY)])
+    stages = RayStages(
+        (cast(Any, FakeHandle()), settings.stt),
+        (cast(Any, llm), settings.llm),
+        (cast(Any, tts), settings.tts),
+    )
+    info = StageInfo("scripted")
+    stages.info = {"stt": info, "llm": info, "tts": info}
+    client = FakeSocket()
+    call = start(stages, client, settings.turn_policy(incremental=False))
+    client.say("text", text="hi")
+    await client.until("reply_done")
+    assert client.pcm == audio_of(APOLOGY)
+    assert client.errors == ["stage_timeout"]
+    assert (llm.cancels, tts.cancels) == ([1, 1], [1])
+    client.say("end")
+    await call

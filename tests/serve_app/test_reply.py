@@ -1,0 +1,171 @@
+"""One reply by itself: what it makes ahead, what it holds back, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from deployments.contracts import Message, ReplyRequest, SpeechRequest
+from serve_app.audio.downlink import Downlink
+from serve_app.conversation import announcements as say
+from serve_app.conversation import events as ev
+from serve_app.conversation.playout import Playout, PlayoutPolicy
+from serve_app.dialects import AudioFormat
+from serve_app.errors import StageFailed
+from serve_app.reply import PHRASES_AHEAD, Reply, ReplyOptions
+from tests.fakes import HANG, FakeStages, audio_of
+from tests.virtual_time import in_virtual_time
+
+MESSAGES = (Message("user", "hi"),)
+OPTIONS = ReplyOptions("anna", "en-GB", "http://llm/v1", "Sorry about that.")
+SENTENCE = "Sentences of sixty characters or more become phrases alone here. "
+"""2 s of audio, one phrase."""
+
+
+@dataclass
+class Rig:
+    """A reply and what came of it."""
+
+    stages: FakeStages
+    playout: Playout = field(default_factory=lambda: Playout(PlayoutPolicy()))
+    options: ReplyOptions = OPTIONS
+
+    def __post_init__(self) -> None:
+        self.sent: list[say.Announcement] = []
+        self.events: list[ev.Event] = []
+        self.reply = Reply(
+            "reply-7",
+            self.playout,
+            self.stages,
+            self.options,
+            Downlink(AudioFormat("pcm16", None)),
+            send=self.sent.append,
+            report=self._report,
+        )
+
+    async def _report(self, event: ev.Event) -> None:
+        self.events.append(event)
+
+    def start(self) -> asyncio.Task[None]:
+        """Run it."""
+        return asyncio.create_task(self.reply.run(MESSAGES))
+
+    @property
+    def pcm(self) -> bytes:
+        """All audio that was sent."""
+        return b"".join(item.payload for item in self.sent if isinstance(item, say.ReplyAudio))
+
+
+@in_virtual_time
+async def test_a_reply_reports_its_progress_under_its_id() -> None:
+    """Text as it is written, the first sound, the end; audio goes straight to the client."""
+    rig = Rig(FakeStages(replies=[[0.25, "Good ", 0.1, "morning to you."]]))
+    await rig.start()
+    assert rig.events == [
+        ev.ReplyTextWritten("reply-7", "Good "),
+        ev.ReplyTextWritten("reply-7", "morning to you."),
+        ev.ReplySpeaking("reply-7", 250, 0),
+        ev.ReplyFinished("reply-7"),
+    ]
+    assert {item.reply_id for item in rig.sent if isinstance(item, say.ReplyAudio)} == {"reply-7"}
+    assert len(rig.sent) == len([i for i in rig.sent if isinstance(i, say.ReplyAudio)])
+    assert rig.pcm == audio_of("Good morning to you.")
+
+
+@in_virtual_time
+async def test_the_calls_choices_reach_the_stages() -> None:
+    """Voice, language and server."""
+    rig = Rig(FakeStages())
+    await rig.start()
+    assert rig.stages.of("llm")[0].request == ReplyRequest(MESSAGES, "http://llm/v1")
+    assert rig.stages.of("tts")[0].request == SpeechRequest("Good morning to you.", "anna", "en-GB")
+
+
+@in_virtual_time
+async def test_a_voice_that_lags_stops_the_reading_of_text() -> None:
+    """What waits for the voice is bounded."""
+    rig = Rig(FakeStages(replies=[[SENTENCE] * 40], speak_as=lambda _: [HANG]))
+    task = rig.start()
+    await asyncio.sleep(1)
+    # One phrase is with the voice, PHRASES_AHEAD wait, one waits to wait.
+    assert len(rig.events) == PHRASES_AHEAD + 2
+    assert len(rig.stages.of("tts")) == 1
+    task.cancel()
+    await asyncio.wait([task])
+    assert rig.stages.running == []
+
+
+@in_virtual_time
+async def test_audio_that_lags_stops_the_voice() -> None:
+    """No phrase is spoken while more than 4 s of audio wait; all of it comes in the end."""
+    rig = Rig(FakeStages(replies=[[SENTENCE] * 6]))
+    task = rig.start()
+    await asyncio.sleep(0.01)
+    assert len(rig.stages.of("tts")) == 3
+    await task
+    assert rig.pcm == audio_of(*[SENTENCE.strip()] * 6)
+
+
+@in_virtual_time
+async def test_a_reply_that_is_held_back_sends_nothing_until_it_is_released() -> None:
+    """Then it sends at once what is there."""
+    rig = Rig(FakeStages(), Playout(PlayoutPolicy(), released=False))
+    task = rig.start()
+    await asyncio.sleep(5)
+    assert rig.sent == []
+    rig.playout.release()
+    rig.reply.wake()
+    await asyncio.sleep(0)
+    assert len(rig.sent) > 0
+    await task
+    assert rig.pcm == audio_of("Good morning to you.")
+
+
+@in_virtual_time
+async def test_a_held_reply_that_fails_ends_at_once() -> None:
+    """The turn machine starts another at the commit; no apology is made for nobody."""
+    stages = FakeStages(replies=[["Good ", StageFailed("llm", "no")]])
+    rig = Rig(stages, Playout(PlayoutPolicy(), released=False))
+    await rig.start()
+    told = ("stage_failed", "the language model is not available")
+    assert rig.events[-1] == ev.ReplyFinished("reply-7", told)
+    assert rig.stages.of("tts") == []
+
+
+@in_virtual_time
+async def test_a_paused_reply_keeps_what_it_has() -> None:
+    """Paused and resumed: the rest follows from where the caller heard it to."""
+    rig = Rig(FakeStages(replies=[[SENTENCE]]))
+    task = rig.start()
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(1)
+    rig.playout.pause(loop.time())
+    rig.reply.wake()
+    before = len(rig.pcm)
+    await asyncio.sleep(3)
+    assert len(rig.pcm) == before
+    from_ms = rig.playout.resume()
+    rig.reply.wake()
+    await task
+    assert rig.pcm[:before][: from_ms * 32] + rig.pcm[before:] == audio_of(SENTENCE.strip())
+
+
+@in_virtual_time
+async def test_the_first_failure_is_told() -> None:
+    """The model failed, then the voice failed on the apology: the model's is the cause."""
+    stages = FakeStages(
+        replies=[[StageFailed("llm", "no")]], speak_as=lambda _: [StageFailed("tts", "no")]
+    )
+    rig = Rig(stages)
+    await rig.start()
+    told = ("stage_failed", "the language model is not available")
+    assert rig.events == [ev.ReplyFinished("reply-7", told)]
+
+
+@in_virtual_time
+async def test_markup_is_not_spoken() -> None:
+    """The client reads what the model wrote, the voice gets what can be said."""
+    rig = Rig(FakeStages(replies=[["**Good** `morning` to you."]]))
+    await rig.start()
+    assert rig.events[0] == ev.ReplyTextWritten("reply-7", "**Good** `morning` to you.")
+    assert "*" not in rig.stages.of("tts")[0].request.text

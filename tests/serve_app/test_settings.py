@@ -1,0 +1,129 @@
+"""The operator's settings: defaults, bounds, names of what is wrong, the environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from serve_app.settings import Settings, model_choice
+
+STAGES: dict[str, Any] = {stage: {"backend": "any"} for stage in ("stt", "llm", "tts")}
+
+
+def test_three_backends_are_enough() -> None:
+    """Everything else has a default."""
+    settings = Settings.model_validate(STAGES)
+    assert (settings.turn.endpoint_ms, settings.limits.max_calls) == (500, 64)
+    assert settings.stt.settings == {}
+
+
+@pytest.mark.parametrize("stage", ["stt", "llm", "tts"])
+def test_a_stage_left_out_is_named(stage: str) -> None:
+    """Which one is missing."""
+    rest = {name: value for name, value in STAGES.items() if name != stage}
+    with pytest.raises(ValidationError, match=f"{stage}\n.*Field required"):
+        Settings.model_validate(rest)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"endpoint_ms": 300}, "endpoint_ms"),
+        ({"turn": {"endpont_ms": 300}}, "turn.endpont_ms"),
+        ({"limits": {"calls": 3}}, "limits.calls"),
+        ({"stt": {"backend": "any", "model": "small"}}, "stt.model"),
+    ],
+)
+def test_an_unknown_key_is_named(change: dict[str, Any], where: str) -> None:
+    """With the way to it."""
+    with pytest.raises(ValidationError, match=f"{where}\n.*not permitted"):
+        Settings.model_validate({**STAGES, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"limits": {"max_calls": 0}}, "limits.max_calls"),
+        ({"limits": {"idle_s": 0}}, "limits.idle_s"),
+        ({"limits": {"send_timeout_s": float("nan")}}, "limits.send_timeout_s"),
+        ({"turn": {"endpoint_ms": -1}}, "turn.endpoint_ms"),
+        ({"turn": {"partial_every_ms": 10}}, "turn.partial_every_ms"),
+        ({"turn": {"speculation": "on"}}, "turn.speculation"),
+        ({"turn": {"vad": "none"}}, "turn.vad"),
+        ({"llm": {"backend": "any", "first_s": 0}}, "llm.first_s"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(change: dict[str, Any], where: str) -> None:
+    """Before anything is started."""
+    with pytest.raises(ValidationError, match=where):
+        Settings.model_validate({**STAGES, **change})
+
+
+def test_settings_do_not_change() -> None:
+    """All replicas of a deployment have the same ones."""
+    settings = Settings.model_validate(STAGES)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.voice = "b"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_turn_policy_is_the_operators() -> None:
+    """Every setting reaches the turn machine, seconds as milliseconds."""
+    settings = Settings.model_validate(
+        {
+            **STAGES,
+            "turn": {
+                "endpoint_ms": 1,
+                "min_interrupt_ms": 2,
+                "resume_after_ms": 3,
+                "partial_every_ms": 104,
+                "max_turn_s": 5,
+                "speculation": "reply",
+            },
+            "limits": {"idle_s": 6, "max_call_s": 7},
+        }
+    )
+    policy = settings.turn_policy(incremental=True)
+    assert (policy.endpoint_ms, policy.min_interrupt_ms, policy.resume_after_ms) == (1, 2, 3)
+    assert (policy.partial_every_ms, policy.max_turn_ms) == (104, 5_000)
+    assert (policy.idle_ms, policy.max_call_ms) == (6_000, 7_000)
+    assert (policy.speculation, policy.incremental_stt) == ("reply", True)
+    assert not settings.turn_policy(incremental=False).incremental_stt
+
+
+def test_the_machine_waits_until_every_retry_has_run_out() -> None:
+    """Else it would give a reply up before the model's time-out could be apologised for."""
+    times = {"first_s": 3, "next_s": 2}
+    stages = {stage: {"backend": "any", **times} for stage in ("stt", "llm", "tts")}
+    policy = Settings.model_validate(stages).turn_policy(incremental=False)
+    assert policy.stage_timeout_ms > (2 * 3 + 2 + 2 * 3) * 1000
+    stages["stt"]["first_s"] = 20
+    policy = Settings.model_validate(stages).turn_policy(incremental=True)
+    assert policy.stage_timeout_ms > 3 * 20 * 1000
+
+
+@pytest.mark.parametrize(
+    ("variable", "stage"),
+    [("STT_MODEL", "stt"), ("ASR_MODEL", "stt"), ("LLM_MODEL", "llm"), ("TTS_MODEL", "tts")],
+)
+def test_the_environment_chooses_models(
+    variable: str, stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One variable a stage, and an alias for speech-to-text."""
+    for name in ("STT_MODEL", "ASR_MODEL", "LLM_MODEL", "TTS_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    assert model_choice(stage) is None
+    monkeypatch.setenv(variable, " small.en ")
+    assert model_choice(stage) == "small.en"
+    others = {"stt", "llm", "tts"} - {stage}
+    assert [model_choice(other) for other in others] == [None, None]  # type: ignore[arg-type]
+
+
+def test_a_blank_variable_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the first of two names counts."""
+    monkeypatch.setenv("STT_MODEL", "  ")
+    monkeypatch.setenv("ASR_MODEL", "b")
+    assert model_choice("stt") == "b"
+    monkeypatch.setenv("STT_MODEL", "a")
+    assert model_choice("stt") == "a"
