@@ -230,14 +230,13 @@ async def test_the_error_map(raised: Exception, expected: type[StageError], wher
 
 @in_virtual_time
 async def test_the_circuit_opens_and_closes() -> None:
-    """A stage that keeps failing is left alone; after a while one request tries it."""
+    """A stage that keeps failing is left alone for a while, however often it is asked for."""
     llm = FakeHandle(reply=[*[[RayActorError()]] * THRESHOLD, deltas("Hello.")])
     stages = stages_over(llm=llm)
     for _ in range(-(-THRESHOLD // 2)):
         with pytest.raises(StageError):
             await read(stages.reply(REQUEST))
     assert len(llm.requests) == THRESHOLD
-    # Being refused by an open circuit does not keep it open.
     for _ in range(10):
         await asyncio.sleep(COOL_DOWN_S / 11)
         with pytest.raises(StageOverloaded, match="circuit"):
@@ -297,5 +296,5 @@ def test_voice_and_language_are_checked_against_the_stages(
 
 
 def test_a_stage_without_lists_takes_anything() -> None:
-    """Most language models' voices are not listed."""
+    """An empty list means that anything may be asked for."""
     stages_over().check("anyone", "xx")

@@ -12,7 +12,7 @@ from deployments.contracts import BadInput, Overloaded, StageInfo, StreamLost, T
 from serve_app.errors import StageError, StageRefused, StageTimeout
 from serve_app.settings import StageSettings
 from serve_app.stages import RayStages, Transcriber
-from tests.fake_handles import FakeHandle
+from tests.fake_handles import FakeHandle, task_error
 from tests.fakes import HANG
 from tests.virtual_time import in_virtual_time
 
