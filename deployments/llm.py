@@ -20,7 +20,9 @@ COALESCE_S = 0.025
 
 @serve.deployment(name="LanguageModel")
 class LanguageModelDeployment:
-    """One replica of the configured model."""
+    """One replica of the configured model, and the way to servers that calls choose instead."""
+
+    _elsewhere: LanguageModel | None = None
 
     async def __init__(  # pyright: ignore[reportGeneralTypeIssues]  Serve awaits constructors.
         self, backend: str, settings: dict[str, object]
@@ -38,11 +40,22 @@ class LanguageModelDeployment:
 
     async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
         """The reply's text: the first delta at once, later ones gathered for 25 ms."""
-        async with aclosing(coalesced(self._backend.reply(request), COALESCE_S)) as deltas:
+        model = self._backend if request.server_url is None else await self._client(request)
+        async with aclosing(coalesced(model.reply(request), COALESCE_S)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def _client(self, request: ReplyRequest) -> LanguageModel:
+        """The client of every server that is not the operator's: it has no key to give away."""
+        if self._elsewhere is None:
+            settings = {"base_url": request.server_url, "api_key_env": ""}
+            self._elsewhere = backends.create("llm", "openai", settings)
+            await self._elsewhere.load()
+        return self._elsewhere
 
     async def __del__(self) -> None:
         """Serve awaits this when the replica stops in order."""
         if hasattr(self, "_info"):
             await self._backend.close()
+        if self._elsewhere is not None:
+            await self._elsewhere.close()

@@ -34,7 +34,8 @@ class OpenAI:
     """Streams replies from `model` at `base_url` (None: OpenAI's own).
 
     The key is read from the environment variable that `api_key_env` names; it goes to `base_url`
-    alone. A request's `server_url` is asked with no key, for the first model it lists.
+    alone; an empty name sends none. A request's `server_url` is asked with no key, for the first
+    model it lists.
     `timeout_s` bounds the wait for a connection and for each next piece of the reply.
     """
 

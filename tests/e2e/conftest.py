@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from launcher.ports import free_port
 from tests.e2e.graph import ROOT, Graph, running
 
 STEP_CONFIG = """
@@ -17,7 +18,8 @@ applications:
       stt: {backend: fixed, first_s: 3}
       llm: {backend: steps, first_s: 3, next_s: 3}
       tts: {backend: steps, first_s: 3, next_s: 3}
-      limits: {max_calls: 10, idle_s: 20}
+      vllm_urls: ["http://127.0.0.1:LLM_PORT/v1"]
+      limits: {max_calls: 10, idle_s: 12}
       turn: {endpoint_ms: 300}
 """
 
@@ -41,6 +43,7 @@ def stepping(front_door: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The graph of tests/e2e/step_graph.py."""
     directory = tmp_path_factory.mktemp("steps")
     config = directory / "steps.yaml"
-    config.write_text(STEP_CONFIG)
-    with running(config, front_door, directory) as graph:
+    llm_port = free_port(22_000)
+    config.write_text(STEP_CONFIG.replace("LLM_PORT", str(llm_port)))
+    with running(config, front_door, directory, llm_port) as graph:
         yield graph

@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph that accepts calls. `steps_file` is what tests/e2e/step_graph.py writes."""
+    """A graph that accepts calls. `steps_file` is what tests/e2e/step_graph.py writes,
+    `llm_port` where its allow-list has a model server."""
 
     host: str
     session: int
     steps_file: Path
+    llm_port: int
 
     @property
     def url(self) -> str:
@@ -45,9 +47,9 @@ class Graph:
 
 
 @contextlib.contextmanager
-def running(config: Path, front_door: str, directory: Path) -> Iterator[Graph]:
+def running(config: Path, front_door: str, directory: Path, llm_port: int = 0) -> Iterator[Graph]:
     """Start `config` behind a front door; stopped as Ctrl-C stops it."""
-    port = free_port(8000)
+    port = free_port(21_000)
     steps_file = directory / "steps"
     options = ["--config", str(config), "--port", str(port), "--front-door", front_door]
     launcher = subprocess.Popen(
@@ -60,7 +62,7 @@ def running(config: Path, front_door: str, directory: Path) -> Iterator[Graph]:
     )
     try:
         _wait_until_ready(launcher)
-        yield Graph(f"127.0.0.1:{port}", _session_of(launcher), steps_file)
+        yield Graph(f"127.0.0.1:{port}", _session_of(launcher), steps_file, llm_port)
     finally:
         launcher.send_signal(signal.SIGINT)
         launcher.wait(30)

@@ -17,6 +17,7 @@ from clients import events as told
 from clients.voice_client import CallLost, CallRefused
 from tests.e2e.caller import Caller, calling
 from tests.e2e.graph import Graph
+from tests.openai_server import Server, listening
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -197,6 +198,21 @@ async def test_another_model_server_is_refused_unless_listed(stepping: Graph) ->
     """The allow-list is empty: 403."""
     status, error = await refusal(f"{stepping.url}?vllm_url=http://127.0.0.1:1/v1")
     assert (status, error["code"]) == (403, "url_not_allowed")
+
+
+async def test_a_listed_model_server_writes_the_replies(stepping: Graph) -> None:
+    """`vllm_url` sends this call's turns there, and no key with them."""
+    async with listening(Server(words=["From ", "elsewhere."]), stepping.llm_port) as server:
+        url = f"{stepping.url}?codec=pcm16&vllm_url={server.url}"
+        async with connect(url, compression=None) as socket:
+            await socket.send('{"type": "text", "text": "hello"}')
+            done: dict[str, Any] = {}
+            while done.get("type") != "reply_done":
+                message = await socket.recv()
+                done = json.loads(message) if isinstance(message, str) else done
+    assert done["heard"] == "From elsewhere."
+    assert server.requests[0]["model"] == "first-model"
+    assert not any("Bearer" in key and "none" not in key for key in server.keys)
 
 
 async def test_a_browser_is_told_inside_the_socket(stepping: Graph) -> None:
