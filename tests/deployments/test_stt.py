@@ -246,9 +246,27 @@ async def test_streams_that_are_fed_no_more_are_dropped(
 
 async def test_a_window_without_a_stream_keeps_nothing(streams: Any, backend: Streams) -> None:
     """A whole file, say: its recogniser is freed at once, final or not."""
-    for final in (False, True):
-        await streams.transcribe(SpeechWindow(b"ab", final))
+    windows = [SpeechWindow(b"ab", final=False), SpeechWindow(b"ab", final=True)]
+    for window in windows:
+        await streams.transcribe(window)
     assert backend.closes == [1, 1]
+
+
+async def test_a_stream_at_work_is_not_idle(
+    streams: Any, backend: Streams, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long its decode takes."""
+    clock = [100.0]
+    monkeypatch.setattr(stt.time, "monotonic", lambda: clock[0])
+    slow = asyncio.create_task(streams.transcribe(piece(BLOCK, stream="slow")))
+    await gate.entered()
+    clock[0] += STREAM_IDLE_S + 1
+    await streams.transcribe(piece(b"ab", stream="new"))
+    gate.open()
+    await slow
+    more = piece(b"cd", len(BLOCK) // 2, stream="slow")
+    assert (await streams.transcribe(more)).text == f"{BLOCK.decode()}cd"
+    assert backend.closes == [0, 0]
 
 
 async def test_a_replica_that_goes_closes_its_backend(gate: Gate) -> None:

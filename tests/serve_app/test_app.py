@@ -14,7 +14,7 @@ from serve_app.settings import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
-    from serve_app.app import HEADROOM, build
+    from serve_app.app import build
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_the_graph_is_three_stages_behind_an_ingress() -> None:
 def test_every_admitted_call_has_room_in_every_replica() -> None:
     """And a call that is refused has room to be told so."""
     graph = bound(build(settings(limits={"max_calls": 7})))
-    assert {d.max_ongoing_requests for d in graph.values()} == {7 * HEADROOM}
+    assert {d.max_ongoing_requests for d in graph.values()} == {14}
 
 
 def test_a_model_choice_replaces_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,27 @@ async def test_interrupt_ends_the_reply() -> None:
         assert after_flush(call) == ["reply_done"]
 
 
+@pytest.mark.parametrize("by", ["interrupt", "speech"])
+@pytest.mark.parametrize("speaking_ms", [600, 2_400])
+@in_virtual_time
+async def test_what_a_slow_client_has_not_read_is_recalled(by: str, speaking_ms: int) -> None:
+    """Audio that waits for the socket never leaves once the reply is stopped."""
+    stages = FakeStages(partial=["wait"], finals=[["wait"]], replies=[[ANSWER]])
+    async with open_call(stages) as call:
+        call.client.send_s = 0.08
+        await speaking(call, speaking_ms)
+        if by == "interrupt":
+            call.client.say("interrupt")
+        else:
+            await call.client.speak(224)
+        decided_at = asyncio.get_running_loop().time()
+        call.client.vanish()
+        await call.over()
+        late = [m for m in call.client.since(decided_at + 0.001) if m.kind == "audio"]
+        # The message that was being written is all.
+        assert len(late) <= 1
+
+
 @in_virtual_time
 async def test_interrupt_before_the_first_sound() -> None:
     """There is nothing to flush; the model is stopped."""
