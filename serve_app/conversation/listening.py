@@ -242,9 +242,12 @@ class Listening:
 
     def _ask_final(self, turn: _Turn, now: float) -> _Final:
         ear = self._endpointer
-        window_id, start_ms = self._next_window(), turn.window_start_ms
-        final = _Final(window_id, start_ms, ear.now_ms, ear.voice_end_ms, now)
-        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, ear.now_ms, final=True))
+        window_id, start_ms, end_ms = self._next_window(), turn.window_start_ms, ear.now_ms
+        if self._policy.incremental_stt and turn.fed_to_ms > ear.voice_end_ms:
+            # All speech was fed at the pause: decoding the rest of it would only take time.
+            end_ms = turn.fed_to_ms
+        final = _Final(window_id, start_ms, end_ms, ear.voice_end_ms, now)
+        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
         return final
 
     def _ask_partial(self, turn: _Turn) -> None:

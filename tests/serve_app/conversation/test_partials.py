@@ -132,13 +132,13 @@ def test_long_turn_without_agreement_does_not_move() -> None:
 
 
 def test_incremental_pause_feeds_and_commit_finishes() -> None:
-    """A pause feeds what is new, as a partial; the commit asks for the final."""
+    """A pause feeds what is new, as a partial; the commit asks for the final of just that."""
     play = Playbook(INCREMENTAL)
     play.speech(320) >> [Tell(SpeechStarted(0))]
     play.silence(64) >> [asked(1, 0, 384)]
     play.transcript("hello") >> []
     play.silence(416) >> []
-    play.silence(32) >> [asked_final(2, 0, 832), Tell(SpeechStopped(320))]
+    play.silence(32) >> [asked_final(2, 0, 384), Tell(SpeechStopped(320))]
     play.transcript("hello") >> [told_final("hello", 0, 320), *answered("reply-1", "hello")]
 
 
