@@ -1,6 +1,7 @@
 """Real speech through the graph that `make run` starts, behind both front doors."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from typing import cast
 
@@ -132,3 +133,19 @@ async def test_eight_calls_at_once_keep_to_themselves(embedded: Graph) -> None:
     replies = await asyncio.gather(*(one(name) for name in names))
     for name, reply in zip(names, replies, strict=True):
         assert not [other for other in names if other != name and other in reply]
+
+
+async def test_a_killed_recogniser_is_back_for_the_next_turn(embedded: Graph) -> None:
+    """SIGKILL in mid-turn: the call goes on, and later turns are understood again."""
+    async with calling(embedded.url, codec="pcm16", rate=16_000) as caller:
+        speech = speak("I need a holiday", 16_000)
+        await caller.speak(speech[: len(speech) // 2], 16_000)
+        embedded.replica("SpeechToText").send_signal(signal.SIGKILL)
+        await caller.speak(speech[len(speech) // 2 :], 16_000)
+        async with caller.listening(16_000):
+            outcome = await caller.until(lambda e: isinstance(e, told.Final | told.ServerError), 40)
+            if isinstance(outcome, told.Final):
+                await caller.until_a(told.ReplyDone)
+        final, done = await ask(caller, "I need a holiday", 16_000)
+        assert final.text
+        assert done.status == "completed"
