@@ -4,10 +4,10 @@
     ingress        routes, admission, one Call a socket  admission  who may call (pure)
     call           one call, as a loop that never waits  outbox     what is on its way out
     reply          one reply, as one cancellable scope   metrics    every metric's name
-    stages         Ray handles: time-outs, retry, errors breaker    a failing stage rests (pure)
-    conversation/  every decision, pure                  errors     the error tree
-    dialects/      wire protocols, pure
-    audio/         codecs, resampling, voice detection
+    stages         the stages, as a call sees them       hop        a Ray handle: time-outs, retry
+    conversation/  every decision, pure                  breaker    a failing stage rests (pure)
+    dialects/      wire protocols, pure                  errors     the error tree
+    audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
 
 Calls run downwards: ingress → call → conversation for what to do, reply and stages to do it.
 """

@@ -36,8 +36,9 @@ from serve_app.errors import (
     StageRefused,
     StageTimeout,
 )
+from serve_app.hop import DESCRIBE_TIMEOUT_S
 from serve_app.settings import StageSettings
-from serve_app.stages import DESCRIBE_TIMEOUT_S, RayStages
+from serve_app.stages import RayStages
 from tests.fake_handles import FakeHandle, task_error
 from tests.fakes import HANG
 from tests.virtual_time import in_virtual_time
