@@ -5,7 +5,7 @@ prints the word error rate of every voice and decoder setting asked for.
 
     python -m bench.word_accuracy                                  the defaults, and flite's voices
     python -m bench.word_accuracy --voice en-us en-us+klatt2 --wpm 140 160
-    python -m bench.word_accuracy --language-weight 6.5 9 --word-penalty 0.2 0.65
+    python -m bench.word_accuracy --language-weight 5 6.5 --initial-mean 40 55
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--language-weight", nargs="*", type=float)
     parser.add_argument("--word-penalty", nargs="*", type=float)
     parser.add_argument("--beam", nargs="*", type=float)
+    parser.add_argument("--initial-mean", nargs="*", type=float)
     parser.add_argument("--flite", nargs="*", default=["awb", "slt"], help="flite voices")
     return parser.parse_args()
 
@@ -168,7 +169,7 @@ def _grid(options: argparse.Namespace, keys: tuple[str, ...]) -> Iterator[dict[s
 
 
 def _decoders(options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    return _grid(options, ("language_weight", "word_penalty", "beam"))
+    return _grid(options, ("language_weight", "word_penalty", "beam", "initial_mean"))
 
 
 def _voices(options: argparse.Namespace) -> Iterator[tuple[str, Voice]]:

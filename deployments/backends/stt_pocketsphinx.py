@@ -52,6 +52,8 @@ class Pocketsphinx:
 
     `language_weight` and `word_penalty` weigh the language model against the sound; `beam` is
     how unlikely a path may be and still be followed (smaller: slower, more exact).
+    `initial_mean` is the first cepstral mean that a stream starts from: how loud its first words
+    are expected to be. Figures of all four are in docs/backends.md.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("pocketsphinx",)
@@ -63,12 +65,16 @@ class Pocketsphinx:
         language_weight: float = 6.5,
         word_penalty: float = 0.65,
         beam: float = 1e-48,
+        initial_mean: float = 55.0,
     ) -> None:
         self._max_streams = max_streams
         self._settings: dict[str, object] = {
             "lw": language_weight,
             "wip": word_penalty,
             "beam": beam,
+            "cmninit": f"{initial_mean},3,-1",
+            # A second pass would run when speech has ended and hold the interpreter, and so every
+            # other stream, for 23 ms for each second of it.
             "fwdflat": False,
             "loglevel": "FATAL",
         }

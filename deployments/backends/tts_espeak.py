@@ -12,7 +12,6 @@ import queue
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, cast
@@ -41,6 +40,8 @@ _QUEUED = 30_000 // _BUFFER_MS
 
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """NUL ends a C string, \\x01 starts a command to espeak, and surrogates have no UTF-8."""
+
+_VISIBLE = re.compile(r"\S")
 
 _engine = threading.Lock()
 """Held while anything is asked of libespeak-ng."""
@@ -76,15 +77,12 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What one callback brought; each word with the sample that it begins at."""
-
-    pcm: bytes
-    words: tuple[tuple[int, int, int], ...]  # position, length, sample
-
-
-_Item: TypeAlias = "_Made | BackendError | None"
+_Words: TypeAlias = list[tuple[int, int, int]]
+"""Position and length in the text, then the sample that the word begins at."""
+_Made: TypeAlias = tuple[bytes, _Words]
+"""What one callback brought."""
+_Queue: TypeAlias = "queue.Queue[_Made | BackendError | None]"
+"""Ends with None, or with what went wrong."""
 
 
 @register("tts", "espeak")
@@ -100,7 +98,7 @@ class Espeak:
         self,
         *,
         voice: str = "en-us+klatt4",
-        wpm: int = 160,
+        wpm: int = 175,
         pitch: int = 50,
         pitch_range: int = 50,
     ) -> None:
@@ -155,7 +153,7 @@ class Espeak:
     def _chunks(self, text: str, voice: str) -> Generator[AudioChunk, None, None]:
         if not text.strip():
             return
-        made: queue.Queue[_Item] = queue.Queue(_QUEUED)
+        made: _Queue = queue.Queue(_QUEUED)
         stop = threading.Event()
         _engine.acquire()
         thread = threading.Thread(
@@ -171,27 +169,26 @@ class Espeak:
         finally:
             stop.set()
             while thread.is_alive():  # it may be waiting for room in the queue
-                _discard(made)
+                while not made.empty():
+                    made.get_nowait()
                 thread.join(0.001)
 
-    def _work(self, text: str, voice: str, made: queue.Queue[_Item], stop: threading.Event) -> None:
+    def _work(self, text: str, voice: str, made: _Queue, stop: threading.Event) -> None:
         """Make the whole phrase in this thread, which then lets the engine go."""
-        end: BackendError | None = None
+        end: BackendError | None = BackendError(f"espeak could not speak with voice {voice!r}")
         try:
-            if not self._synthesise(text, voice, made, stop):
-                end = BackendError(f"espeak could not speak with voice {voice!r}")
+            if self._synthesise(text, voice, made, stop):
+                end = None
         finally:
             _engine.release()
             made.put(end)
 
-    def _synthesise(
-        self, text: str, voice: str, made: queue.Queue[_Item], stop: threading.Event
-    ) -> bool:
+    def _synthesise(self, text: str, voice: str, made: _Queue, stop: threading.Event) -> bool:
         def on_audio(pcm: int | None, samples: int, events: Any) -> int:
             if stop.is_set():
                 return 1
             audio = ctypes.string_at(pcm, samples * 2) if pcm else b""
-            made.put(_Made(audio, tuple(_word_events(events))))
+            made.put((audio, list(_word_events(events))))
             return 0
 
         callback = _Callback(on_audio)
@@ -253,16 +250,11 @@ def _list(library: ctypes.CDLL, kind: bytes | None) -> Iterator[tuple[str, str]]
     wanted = _Voice(languages=ctypes.cast(ctypes.c_char_p(kind), ctypes.c_void_p))
     library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
     found = library.espeak_ListVoices(ctypes.byref(wanted) if kind else None)
-    for voice in _pointed_to(found):
+    index = 0
+    while found[index]:
+        voice = found[index].contents
         # A priority byte comes before the code.
         yield ctypes.string_at(voice.languages + 1).decode(), voice.identifier.decode()
-
-
-def _pointed_to(pointers: Any) -> Iterator[Any]:
-    """What a NULL-terminated array points to."""
-    index = 0
-    while pointers[index]:
-        yield pointers[index].contents
         index += 1
 
 
@@ -275,47 +267,39 @@ def _word_events(events: Any) -> Iterator[tuple[int, int, int]]:
         index += 1
 
 
-def _taken(made: queue.Queue[_Item]) -> Iterator[_Made]:
+def _taken(made: _Queue) -> Iterator[_Made]:
     while (item := made.get()) is not None:
         if isinstance(item, BackendError):
             raise item
         yield item
 
 
-def _discard(made: queue.Queue[_Item]) -> None:
-    while not made.empty():
-        made.get_nowait()
-
-
-def _words_of(
-    text: str, made: Iterable[_Made]
-) -> Iterator[tuple[bytes, list[tuple[int, int, int]]]]:
+def _words_of(text: str, made: Iterable[_Made]) -> Iterator[_Made]:
     """Each piece of audio with its whole words as start, end, sample.
 
     espeak counts characters, but it places the first word of a sentence at the space before it,
     cuts "don't" at the apostrophe, and says "25" as two words.
     """
     spoken = 0
-    for piece in made:
-        words: list[tuple[int, int, int]] = []
-        for position, length, sample in piece.words:
+    for pcm, events in made:
+        words: _Words = []
+        for position, length, sample in events:
             end = position + length
-            start = position + len(text[position:]) - len(text[position:].lstrip())
-            if start < spoken or not length or start == len(text):
+            found = _VISIBLE.search(text, position)
+            if found is None or found.start() < spoken or not length:
                 continue
+            start = found.start()
             spoken = max(end, start + 1)
             while spoken < len(text) and (text[spoken].isalnum() or text[spoken] in "'’"):
                 spoken += 1
             words.append((start, spoken, sample))
-        yield piece.pcm, words
+        yield pcm, words
 
 
-def _cut(
-    pieces: Iterable[tuple[bytes, list[tuple[int, int, int]]]], rate: int
-) -> Iterator[AudioChunk]:
+def _cut(pieces: Iterable[_Made], rate: int) -> Iterator[AudioChunk]:
     """Chunks of at least 40 ms from pieces of any length; only the first may be shorter."""
     least = rate * _LEAST_MS // 1000 * 2
-    held, due = b"", list[tuple[int, int, int]]()
+    held, due = b"", _Words()
     sent = 0
     for pcm, words in pieces:
         held += pcm
@@ -331,6 +315,6 @@ def _cut(
         yield _chunk(held, rate, due)
 
 
-def _chunk(pcm: bytes, rate: int, words: list[tuple[int, int, int]]) -> AudioChunk:
+def _chunk(pcm: bytes, rate: int, words: _Words) -> AudioChunk:
     spoken = tuple(SpokenWord(start, end, sample * 1000 // rate) for start, end, sample in words)
     return AudioChunk(pcm=pcm, rate=rate, words=spoken)

