@@ -19,6 +19,12 @@ ORDER: tuple[Urgency, ...] = ("first", "later", "speculative", "offline")
 COMMITTED: frozenset[Urgency] = frozenset(("first", "later"))
 """What a caller is going to hear for sure."""
 
+_LONG_PHRASE = 100
+"""Characters of a phrase as long as any usual one."""
+
+_NOTICED_S = 0.1
+"""A wait for the voice that is shorter changes nothing that a caller hears."""
+
 _LEARNING = 0.2
 """Weight of the newest phrase in the measured pace: five phrases forget an outlier."""
 
@@ -106,7 +112,12 @@ class Schedule:
 
     @property
     def contended(self) -> bool:
-        """Somebody who is going to hear it waits for a phrase."""
+        """Somebody who is going to hear it waits for a phrase, behind what may be a long wait.
+
+        A voice that makes any phrase in a moment is never contended.
+        """
+        if self.pace.making_s(_LONG_PHRASE) < _NOTICED_S:
+            return False
         return any(job.urgency in COMMITTED for job in self._waiting)
 
     def submit(self, job: Job) -> Job | None:

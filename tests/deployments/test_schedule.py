@@ -116,6 +116,13 @@ def test_only_what_will_be_heard_contends(urgency: str, contended: int) -> None:
     assert schedule.contended is bool(contended)
 
 
+def test_a_voice_that_is_done_in_a_moment_is_never_contended() -> None:
+    """There is nothing to gain from shorter phrases."""
+    quick = Schedule(1, 64, Pace(first_audio_s=0.002, real_time_factor=0.002))
+    quick.submit(Job(0, "first", 0, 10))
+    assert not quick.contended
+
+
 class Queue(RuleBasedStateMachine):
     """Any order of what can happen to a schedule of two slots and three places."""
 
