@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 SPEECH_RATE = 16_000
 """Sample rate of every window of speech, in Hz."""
@@ -97,13 +97,25 @@ class TextDelta:
     text: str
 
 
+Urgency: TypeAlias = Literal["first", "later", "speculative", "offline"]
+"""What a phrase is for: a committed reply's first sound, the rest of one, a reply that may yet be
+dropped, or nobody who listens now."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """A phrase to speak. `voice` and `language` None mean the backend's default."""
+    """A phrase to speak. `voice` and `language` None mean the backend's default.
+
+    `slack_ms`: how long the caller still has sound, when this is sent; a span and not a time,
+    because the clocks of two machines differ. A phrase that runs is not interrupted, so whoever
+    has a long text that nobody waits for sends it in phrases too.
+    """
 
     text: str
     voice: str | None = None
     language: str | None = None
+    urgency: Urgency = "offline"
+    slack_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +129,16 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """The next piece of a phrase's audio, with the words that begin in it (where known)."""
+    """The next piece of a phrase's audio, with the words that begin in it (where known).
+
+    `next_max_chars`: set by the stage while others wait for the voice that made this: the next
+    phrase should not be longer, so that they get their turn. Backends leave it None.
+    """
 
     pcm: bytes
     rate: int
     words: tuple[SpokenWord, ...] = ()
+    next_max_chars: int | None = None
 
     @property
     def duration_ms(self) -> float:
@@ -135,13 +152,31 @@ class StageInfo:
 
     `incremental`: the recogniser keeps a decoder per stream, so windows are sent as pieces.
     `voices`, `languages`: what may be asked for; an empty tuple means anything may.
+    `slots`: phrases that a voice makes at once; None: any number.
     """
 
     backend: str
     incremental: bool = False
     voices: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    slots: int | None = 1
     details: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechCapacity:
+    """What room a voice has now, at the pace that was measured.
+
+    `first_wait_ms`: how long a reply's first phrase, asked for now, would wait for its turn.
+    `late_ms`: for how long a caller will hear nothing inside a reply, at worst; 0: the queue
+    meets its deadlines.
+    """
+
+    running: int
+    waiting: int
+    first_wait_ms: float
+    late_ms: float
+    real_time_factor: float
 
 
 class SpeechToText(Protocol):

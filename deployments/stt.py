@@ -25,9 +25,9 @@ from deployments.contracts import (
     Transcript,
 )
 
-THREADS = 32
+THREADS = 8
 
-STREAM_IDLE_S = 5.0
+STREAM_IDLE_S = 15.0
 """A stream fed nothing for this long has lost its caller: partials come twice a second."""
 
 

@@ -1,18 +1,39 @@
-"""Text-to-speech as a Ray Serve deployment: a phrase in, its audio as it is made out."""
+"""Text-to-speech as a Ray Serve deployment: a phrase in, its audio as it is made out.
+
+A voice makes as many phrases at once as its backend has slots; the others wait, and `Schedule`
+says who is next.
+"""
 
 # Ray's decorators and handles are typed in part.
 # pyright: reportUnknownMemberType=false, reportUntypedClassDecorator=false
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from functools import partial
+from itertools import count
 
 from ray import serve
 
 from deployments import backends
-from deployments.contracts import AudioChunk, SpeechRequest, StageInfo, TextToSpeech
-from deployments.threads import in_thread
+from deployments.contracts import (
+    AudioChunk,
+    Overloaded,
+    SpeechCapacity,
+    SpeechRequest,
+    StageInfo,
+    TextToSpeech,
+)
+from deployments.schedule import Job, Schedule
+from deployments.threads import ThreadedStream
+
+MAX_WAITING = 64
+"""Phrases that may wait for a slot: one a call of a full ingress replica."""
+
+CONTENDED_PHRASE_S = 1.2
+"""Audio of a later phrase while others wait: so long does nobody wait for one."""
 
 
 @serve.deployment(name="TextToSpeech")
@@ -26,16 +47,89 @@ class TextToSpeechDeployment:
         """Load a backend and serve it."""
         self._backend = backend
         self._info = backend.load()
+        self._schedule = Schedule(self._info.slots, MAX_WAITING)
+        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._keys = count()
 
     async def describe(self) -> StageInfo:
         """What is loaded. Answers only once it is."""
         return self._info
 
-    async def speak(self, request: SpeechRequest) -> AsyncIterator[AudioChunk]:
-        """The phrase's audio. Stopping early stops the voice after the step it is in."""
-        async with aclosing(in_thread(self._backend.speak(request))) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    async def capacity(self) -> SpeechCapacity:
+        """What room there is now."""
+        schedule = self._schedule
+        forecast = schedule.forecast(asyncio.get_running_loop().time())
+        return SpeechCapacity(
+            running=schedule.running,
+            waiting=schedule.waiting,
+            first_wait_ms=forecast.first_wait_s * 1000,
+            late_ms=forecast.late_s * 1000,
+            real_time_factor=schedule.pace.real_time_factor,
+        )
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
+        """The phrase's audio, once it is its turn. Raises BadInput, Overloaded.
+
+        Stopping early ends the wait at once, or stops the voice after the step it is in.
+        """
+        due_at = asyncio.get_running_loop().time() + request.slack_ms / 1000
+        job = Job(next(self._keys), request.urgency, due_at, len(request.text))
+        await self._turn(job)
+        stream = ThreadedStream(partial(self._backend.speak, request))
+        stream.ended.add_done_callback(lambda _: self._let_go(job))
+        audio_s, contended = 0.0, False
+        try:
+            async for chunk in stream:
+                audio_s += chunk.duration_ms / 1000
+                contended = contended or self._schedule.contended
+                yield self._with_limit(chunk) if contended else chunk
+        finally:
+            stream.stop()
+        self._learn(job, stream, audio_s)
+
+    async def _turn(self, job: Job) -> None:
+        """Wait for a slot, which then is the job's. Raises Overloaded."""
+        turn = self._turns[job.key] = asyncio.get_running_loop().create_future()
+        refused = self._schedule.submit(job)
+        if refused is not None and not self._turns[refused.key].done():
+            self._turns[refused.key].set_exception(Overloaded("more urgent phrases wait"))
+        self._start()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._schedule.withdraw(job.key)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # The slot came in the same pass of the loop as the cancellation.
+                self._let_go(job)
+            raise
+        finally:
+            del self._turns[job.key]
+
+    def _start(self) -> None:
+        """Give away the slots that are free."""
+        now = asyncio.get_running_loop().time()
+        while (job := self._schedule.start(now)) is not None:
+            turn = self._turns[job.key]
+            if turn.cancelled():
+                # Its reader has left, and the loop has not told it yet.
+                self._schedule.finish(job.key)
+            else:
+                turn.set_result(None)
+
+    def _let_go(self, job: Job) -> None:
+        self._schedule.finish(job.key)
+        self._start()
+
+    def _learn(self, job: Job, stream: ThreadedStream[AudioChunk], audio_s: float) -> None:
+        if stream.first_at is None or stream.ended_at is None:
+            return
+        first_audio_s = stream.first_at - stream.began_at
+        took_s = stream.ended_at - stream.began_at
+        self._schedule.pace.learn(job.characters, audio_s, first_audio_s, took_s)
+
+    def _with_limit(self, chunk: AudioChunk) -> AudioChunk:
+        limit = self._schedule.pace.characters(CONTENDED_PHRASE_S)
+        return replace(chunk, next_max_chars=limit)
 
     def __del__(self) -> None:
         if hasattr(self, "_info"):

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from deployments.contracts import Message, ReplyRequest, SpeechRequest
+from deployments.contracts import Message, ReplyRequest, SpeechRequest, Urgency
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.phrases import PhraseCutter
+from serve_app.conversation.phrases import PhraseCutter, shortened
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.spoken_text import SpokenText
 from serve_app.errors import StageError
@@ -71,6 +71,7 @@ class Reply:
         self._error: StageError | None = None
         self._llm_ms: float | None = None
         self._tts_ms: float | None = None
+        self._max_chars: int | None = None
 
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
@@ -119,29 +120,50 @@ class Reply:
     async def _voice(self) -> None:
         """Phrases → audio in the playout; a phrase the voice fails on is left out."""
         while (phrase := await self._phrases.get()) is not None:
-            while not self._playout.wants_more:
-                self._room.clear()
-                await self._room.wait()
-            self._playout.begin_phrase(phrase)
-            try:
-                await self._speak(phrase)
-                self._playout.end_phrase()
-            except StageError as error:
-                self._failed(error)
-                self._playout.abandon_phrase()
+            for piece in self._pieces(phrase):
+                await self._voice_piece(piece)
         self._playout.end()
         self._changed.set()
+
+    def _pieces(self, phrase: str) -> list[str]:
+        """The phrase as it is, or shorter ones where the voice said that others wait for it."""
+        if self._max_chars is None:
+            return [phrase]
+        return shortened(phrase, self._max_chars)
+
+    async def _voice_piece(self, phrase: str) -> None:
+        while not self._playout.wants_more:
+            self._room.clear()
+            await self._room.wait()
+        self._playout.begin_phrase(phrase)
+        try:
+            await self._speak(phrase)
+            self._playout.end_phrase()
+        except StageError as error:
+            self._failed(error)
+            self._playout.abandon_phrase()
 
     async def _speak(self, phrase: str) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        request = SpeechRequest(phrase, self._options.voice, self._options.language)
-        async with aclosing(self._stages.speak(request)) as chunks:
+        async with aclosing(self._stages.speak(self._speech_request(phrase, asked_at))) as chunks:
             async for chunk in chunks:
                 if self._tts_ms is None:
                     self._tts_ms = (loop.time() - asked_at) * 1000
+                self._max_chars = chunk.next_max_chars
                 self._playout.push(chunk)
                 self._changed.set()
+
+    def _speech_request(self, phrase: str, now: float) -> SpeechRequest:
+        """The phrase is due when the caller has nothing left to hear."""
+        urgency: Urgency = "first" if self._playout.silent else "later"
+        return SpeechRequest(
+            phrase,
+            self._options.voice,
+            self._options.language,
+            urgency=urgency if self._playout.released else "speculative",
+            slack_ms=self._playout.unplayed_ms(now),
+        )
 
     async def _pace(self) -> None:
         """Send what the playout lets go, until it is over."""

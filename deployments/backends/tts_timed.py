@@ -38,11 +38,12 @@ class TimedTextToSpeech:
         self._first_audio_s = first_audio_ms / 1000
         self._rtf = rtf
         self._ms_per_char = ms_per_char
+        self._slot_count = slots
         self._slots = nullcontext() if slots is None else threading.BoundedSemaphore(slots)
 
     def load(self) -> StageInfo:
         """Nothing to load."""
-        return StageInfo(backend="timed", details={"rate": str(_RATE)})
+        return StageInfo(backend="timed", slots=self._slot_count, details={"rate": str(_RATE)})
 
     def speak(self, request: SpeechRequest) -> Generator[AudioChunk, None, None]:
         """The tone, with each word where its characters are."""

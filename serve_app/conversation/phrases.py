@@ -106,6 +106,14 @@ class PhraseCutter:
         return sentence and len(phrase) >= self._policy.later_min_chars
 
 
+def shortened(phrase: str, max_chars: int) -> list[str]:
+    """A phrase in pieces of at most `max_chars`, cut at sentences, else clauses, else words."""
+    words = len(phrase)  # As many as it can have: characters alone decide.
+    policy = PhrasePolicy(words, words, later_min_chars=1, later_max_chars=max_chars)
+    cutter = PhraseCutter(policy)
+    return [*cutter.feed(phrase), *cutter.end()]
+
+
 def _speakable(text: str) -> bool:
     """Whether there is anything to say."""
     return any(c.isalnum() for c in text)

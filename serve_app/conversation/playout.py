@@ -107,6 +107,15 @@ class Playout:
         """Little enough is buffered that the next phrase is worth speaking."""
         return self._pushed_ms - self._sent_ms < self._policy.max_buffer_ms
 
+    @property
+    def silent(self) -> bool:
+        """No audio has come yet."""
+        return self._pushed_ms == 0
+
+    def unplayed_ms(self, now: float) -> float:
+        """How long the caller still has sound, if no more comes: what waits here and there."""
+        return self._pushed_ms - self._sent_ms + max(0.0, self._dry_at - now) * 1000
+
     # What the pacing does
 
     def take(self, now: float) -> AudioSlice | None:

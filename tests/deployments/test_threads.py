@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
-from contextlib import aclosing
 
 import pytest
 
-from deployments.threads import in_thread
+from deployments.threads import ThreadedStream
 
 PATIENCE_S = 5.0
 
@@ -57,73 +57,75 @@ async def has(event: threading.Event) -> bool:
 async def test_all_items_in_order_from_one_thread() -> None:
     """The loop's own thread is never used."""
     voice = Voice()
-    assert [item async for item in in_thread(voice)] == [1, 2, 3]
+    assert [item async for item in ThreadedStream(lambda: voice)] == [1, 2, 3]
     assert len(voice.threads) == 1
     assert threading.current_thread().name not in voice.threads
-    assert await has(voice.closed)
+    assert voice.closed.is_set()
 
 
 async def test_the_loop_goes_on_while_a_step_blocks() -> None:
     """Other calls are served meanwhile."""
     voice = Voice(slow=1)
-    reading = asyncio.create_task(anext(items := in_thread(voice)))
+    stream = ThreadedStream(lambda: voice)
+    reading = asyncio.ensure_future(anext(stream))
     assert await has(voice.entered)
     assert not reading.done()
     voice.go_on.set()
     assert await reading == 1
-    await items.aclose()
+    await stream.ended
 
 
-async def test_leaving_early_starts_no_further_step() -> None:
-    """Closing between steps closes the iterator."""
+async def test_a_slow_reader_does_not_hold_up_the_thread() -> None:
+    """It makes all there is and is done; that can be read later, and then the end, for ever."""
     voice = Voice()
-    async with aclosing(in_thread(voice)) as items:
-        async for _ in items:
-            break
-    assert await has(voice.closed)
-    assert voice.steps == 1
+    stream = ThreadedStream(lambda: voice)
+    await stream.ended
+    assert voice.closed.is_set()
+    assert [item async for item in stream] == [1, 2, 3]
+    assert [item async for item in stream] == []
 
 
-async def test_cancelling_closes_after_the_running_step() -> None:
-    """The reader is gone at once; the iterator is closed when its step returns, not inside it."""
+async def test_stopping_closes_after_the_running_step() -> None:
+    """At once for the reader; the iterator is closed when its step returns, not inside it."""
     voice = Voice(slow=2)
-
-    async def read() -> None:
-        async with aclosing(in_thread(voice)) as items:
-            async for _ in items:
-                pass
-
-    reading = asyncio.create_task(read())
+    stream = ThreadedStream(lambda: voice)
     assert await has(voice.entered)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
+    stream.stop()
+    assert not stream.ended.done()
     assert not voice.closed.is_set()
     voice.go_on.set()
-    assert await has(voice.closed)
+    await stream.ended
+    assert voice.closed.is_set()
     assert not voice.closed_inside
     assert voice.steps == 2
 
 
 async def test_a_generator_is_closed_too() -> None:
     """Its `finally` runs, in its own thread."""
-    closed = threading.Event()
+    closed_in: list[str] = []
+    go_on = threading.Event()
 
     def numbers() -> Iterator[int]:
         try:
-            yield from range(100)
+            yield 0
+            go_on.wait(PATIENCE_S)
+            yield 1
+            yield 2
         finally:
-            closed.set()
+            closed_in.append(threading.current_thread().name)
 
-    async with aclosing(in_thread(numbers())) as items:
-        assert await anext(items) == 0
-    assert await has(closed)
+    stream = ThreadedStream(numbers)
+    assert await anext(stream) == 0
+    stream.stop()
+    go_on.set()
+    await stream.ended
+    assert len(closed_in) == 1
+    assert closed_in[0].startswith("stream")
 
 
 async def test_an_iterator_without_close_is_just_left() -> None:
     """`iter(list)` has none."""
-    async with aclosing(in_thread(iter([1, 2]))) as items:
-        assert await anext(items) == 1
+    assert [item async for item in ThreadedStream(lambda: iter([1, 2]))] == [1, 2]
 
 
 async def test_what_a_step_raises_is_raised() -> None:
@@ -133,7 +135,46 @@ async def test_what_a_step_raises_is_raised() -> None:
         yield 1
         raise ValueError("no voice")
 
-    items = in_thread(numbers())
+    items = ThreadedStream(numbers)
     assert await anext(items) == 1
     with pytest.raises(ValueError, match="no voice"):
         await anext(items)
+
+
+async def test_what_making_the_iterator_raises_is_raised() -> None:
+    """Like a first step's failure."""
+
+    def refuse() -> Iterator[int]:
+        raise ValueError("no such voice")
+
+    with pytest.raises(ValueError, match="no such voice"):
+        await anext(ThreadedStream(refuse))
+
+
+async def test_a_failure_that_nobody_reads_is_no_warning() -> None:
+    """Whoever left does not ask how it ended."""
+
+    def refuse() -> Iterator[int]:
+        raise ValueError("no such voice")
+
+    stream = ThreadedStream(refuse)
+    stream.stop()
+    await asyncio.wait([stream.ended])
+    del stream
+    gc.collect()
+
+
+async def test_the_times_of_a_stream() -> None:
+    """Begun, first item, end; without items there is no first."""
+    voice = Voice(slow=2)
+    stream = ThreadedStream(lambda: voice)
+    assert stream.ended_at is None
+    assert await has(voice.entered)
+    voice.go_on.set()
+    await stream.ended
+    assert stream.first_at is not None
+    assert stream.ended_at is not None
+    assert stream.began_at <= stream.first_at <= stream.ended_at
+    nothing = ThreadedStream(lambda: iter([]))
+    await nothing.ended
+    assert nothing.first_at is None

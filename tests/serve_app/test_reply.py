@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pytest
 
 from deployments.contracts import Message, ReplyRequest, SpeechRequest
 from serve_app.audio.downlink import Downlink
@@ -13,7 +15,7 @@ from serve_app.conversation.playout import Playout, PlayoutPolicy
 from serve_app.dialects import AudioFormat
 from serve_app.errors import StageFailed
 from serve_app.reply import PHRASES_AHEAD, Reply, ReplyOptions
-from tests.fakes import HANG, FakeStages, audio_of
+from tests.fakes import HANG, FakeStages, Script, audio_of, spoken
 from tests.virtual_time import in_virtual_time
 
 MESSAGES = (Message("user", "hi"),)
@@ -78,7 +80,8 @@ async def test_the_calls_choices_reach_the_stages() -> None:
     rig = Rig(FakeStages())
     await rig.start()
     assert rig.stages.of("llm")[0].request == ReplyRequest(MESSAGES, "http://llm/v1")
-    assert rig.stages.of("tts")[0].request == SpeechRequest("Good morning to you.", "anna", "en-GB")
+    asked = SpeechRequest("Good morning to you.", "anna", "en-GB", urgency="first")
+    assert rig.stages.of("tts")[0].request == asked
 
 
 @in_virtual_time
@@ -104,6 +107,77 @@ async def test_audio_that_lags_stops_the_voice() -> None:
     assert len(rig.stages.of("tts")) == 3
     await task
     assert rig.pcm == audio_of(*[SENTENCE.strip()] * 6)
+
+
+def asked_for(rig: Rig) -> list[tuple[str, float]]:
+    """How urgent each phrase was, and with what slack in ms."""
+    requests = [work.request for work in rig.stages.of("tts")]
+    return [(request.urgency, request.slack_ms) for request in requests]
+
+
+@in_virtual_time
+async def test_a_phrase_is_due_when_the_caller_has_heard_the_one_before() -> None:
+    """The first at once; 0.1 s after its first sound 1.9 of its 2 s are still to be played."""
+
+    def in_two_steps(request: SpeechRequest) -> Script:
+        first, *rest = spoken(request.text)
+        return [first, 0.1, *rest]
+
+    rig = Rig(FakeStages(replies=[[SENTENCE * 2]], speak_as=in_two_steps))
+    await rig.start()
+    assert asked_for(rig) == [("first", 0), ("later", pytest.approx(1_900))]
+
+
+@in_virtual_time
+async def test_after_a_gap_there_is_no_slack_left() -> None:
+    """The text came late: its phrase is a later one, and overdue."""
+    rig = Rig(FakeStages(replies=[["Good morning to you. ", 5, "How are you?"]]))
+    await rig.start()
+    assert asked_for(rig) == [("first", 0), ("later", 0)]
+
+
+@in_virtual_time
+async def test_a_first_phrase_that_failed_leaves_the_next_one_first() -> None:
+    """The caller has heard nothing yet."""
+    failures = [StageFailed("tts", "no")]
+    rig = Rig(
+        FakeStages(
+            replies=[["Good morning to you. How are you?"]],
+            speak_as=lambda request: [failures.pop()] if failures else spoken(request.text),
+        )
+    )
+    await rig.start()
+    assert [urgency for urgency, _ in asked_for(rig)] == ["first", "first"]
+
+
+@in_virtual_time
+async def test_what_is_held_back_is_speculative_until_it_is_released() -> None:
+    """Its audio waits here, and counts as what the caller has to hear."""
+    replies = [["Good morning to you. ", 5, "How are you? ", SENTENCE, 5, SENTENCE]]
+    rig = Rig(FakeStages(replies=replies), Playout(PlayoutPolicy(), released=False))
+    task = rig.start()
+    await asyncio.sleep(7)
+    assert asked_for(rig) == [("speculative", 0), ("speculative", 800)]
+    rig.playout.release()
+    rig.reply.wake()
+    await task
+    assert [urgency for urgency, _ in asked_for(rig)[2:]] == ["later"]
+
+
+@in_virtual_time
+async def test_while_others_wait_for_the_voice_phrases_are_short() -> None:
+    """From the phrase after the one that said so until one says no more; no word is lost."""
+
+    def contended(request: SpeechRequest) -> Script:
+        limit = 20 if len(request.text) > 20 or "phrases" in request.text else None
+        return [replace(chunk, next_max_chars=limit) for chunk in spoken(request.text)]
+
+    rig = Rig(FakeStages(replies=[[SENTENCE * 3]], speak_as=contended))
+    await rig.start()
+    texts = [work.request.text for work in rig.stages.of("tts")]
+    pieces = ["Sentences of sixty", "characters or more", "become phrases", "alone here."]
+    assert texts == [SENTENCE.strip(), *pieces, SENTENCE.strip()]
+    assert rig.pcm == audio_of(*texts)
 
 
 @in_virtual_time

@@ -125,6 +125,12 @@ def test_the_tone_is_quiet_and_seamless(clock: Clock) -> None:  # noqa: ARG001
     assert np.abs(np.diff(samples)).max() < 100
 
 
+def test_a_voice_says_how_many_slots_it_has() -> None:
+    """None: any number."""
+    assert TimedTextToSpeech(slots=2).load().slots == 2
+    assert TimedTextToSpeech().load().slots is None
+
+
 def test_slots_bound_how_many_are_made_at_once() -> None:
     """With one slot a second phrase starts only when the first is closed."""
     tts = TimedTextToSpeech(first_audio_ms=0, slots=1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from serve_app.conversation.phrases import PhraseCutter, PhrasePolicy
+from serve_app.conversation.phrases import PhraseCutter, PhrasePolicy, shortened
 
 WORDS = st.lists(
     st.sampled_from(
@@ -163,3 +163,36 @@ def test_any_text_keeps_its_letters_and_digits(pieces: list[str]) -> None:
     """No unicode raises, and what can be said is said."""
     said = [c for c in "".join(cut(*pieces)) if c.isalnum()]
     assert said == [c for c in "".join(pieces) if c.isalnum()]
+
+
+@given(WORDS, st.integers(min_value=5, max_value=40))
+def test_pieces_of_a_phrase_hold_its_text_and_keep_to_the_limit(text: str, limit: int) -> None:
+    """No character is lost but whitespace at the cuts, and what alone says nothing."""
+    for phrase in cut(text):
+        pieces = shortened(phrase, limit)
+        assert all(len(piece) <= limit for piece in pieces)
+        at = 0
+        for piece in pieces:
+            found = phrase.index(piece, at)
+            assert not any(character.isalnum() for character in phrase[at:found])
+            at = found + len(piece)
+        assert not any(character.isalnum() for character in phrase[at:])
+
+
+@pytest.mark.parametrize(
+    ("phrase", "limit", "pieces"),
+    [
+        ("Short enough.", 20, ["Short enough."]),
+        ("He paid 3.5 dollars. Then, he left.", 24, ["He paid 3.5 dollars.", "Then, he left."]),
+        ("Clouds all day, then a little rain.", 24, ["Clouds all day,", "then a little rain."]),
+        ("nothing but words without a stop", 16, ["nothing but", "words without a", "stop"]),
+        (
+            "今日は天気がいいですね。明日は雨です。",
+            12,
+            ["今日は天気がいいですね。", "明日は雨です。"],
+        ),
+    ],
+)
+def test_where_a_phrase_is_shortened(phrase: str, limit: int, pieces: list[str]) -> None:
+    """At a sentence, else at a clause, else at a word."""
+    assert shortened(phrase, limit) == pieces

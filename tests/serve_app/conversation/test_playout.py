@@ -247,3 +247,22 @@ def test_heard_audio_is_dropped() -> None:
     drive(playout, 0.0, 59.0)
     assert whole > 1_900_000
     assert len(pickle.dumps(playout)) < 60_000
+
+
+def test_what_the_caller_still_has_to_hear() -> None:
+    """Unsent audio and what has left and was not played; nothing after a gap."""
+    playout = Playout(PlayoutPolicy(), released=False)
+    assert playout.silent
+    assert playout.unplayed_ms(0.0) == 0
+    phrase(playout, "one two three four five")
+    assert not playout.silent
+    assert playout.unplayed_ms(0.0) == 1_000
+    playout.release()
+    drive(playout, 1.0, 1.5)
+    assert playout.unplayed_ms(1.5) == pytest.approx(500)
+    playout.pause(1.5)
+    # Recalled audio is unsent again, from the slice in which the surely heard ends (350 ms).
+    assert playout.unplayed_ms(9.0) == pytest.approx(680)
+    playout.resume()
+    drive(playout, 9.0, 20.0)
+    assert playout.unplayed_ms(20.0) == 0
