@@ -8,7 +8,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is, nothing of the code.
+hypothesis.settings.register_profile("parley", deadline=None)
+hypothesis.settings.load_profile("parley")
 
 THREAD_GRACE_S = 2.0
 """A closed executor's threads end a moment after it says so."""
