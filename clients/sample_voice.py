@@ -11,8 +11,8 @@ from typing import Final, Protocol, cast
 
 from clients.audio_file import resampled
 
-SAMPLE_QUESTION: Final = "I need a holiday"
-"""Short, of words that any recogniser knows, with an answer that ELIZA is good at."""
+SAMPLE_QUESTION: Final = "I want to talk about my mother"
+"""The embedded recogniser understands it through Opus, too, and ELIZA has an answer."""
 
 VOICE: Final = "en-us+klatt4"
 WORDS_PER_MINUTE: Final = 160

@@ -25,9 +25,9 @@ from deployments.contracts import (
     Transcript,
 )
 
-THREADS = 8
+THREADS = 32
 
-STREAM_IDLE_S = 15.0
+STREAM_IDLE_S = 5.0
 """A stream fed nothing for this long has lost its caller: partials come twice a second."""
 
 

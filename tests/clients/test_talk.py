@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.sample_voice import SAMPLE_QUESTION
 from clients.talk import main
 from serve_app.conversation import announcements as said
 from serve_app.conversation.events import AudioReceived, HangUp
@@ -93,7 +94,7 @@ async def test_the_sample_question(tmp_path: Path, capsys: pytest.CaptureFixture
         await peer.hear(HangUp)
 
     assert await _run(script, "--out", str(tmp_path / "reply.wav")) == 0
-    assert 'speaking    "I need a holiday"' in capsys.readouterr().out
+    assert f'speaking    "{SAMPLE_QUESTION}"' in capsys.readouterr().out
     assert max(map(len, packets)) > 40
     assert not (tmp_path / "reply.wav").exists()
 

@@ -19,7 +19,7 @@ from tests.e2e.graph import Graph
 
 pytestmark = pytest.mark.timeout(240)
 
-QUESTIONS = ("I need a holiday", "I am feeling sad today", "My mother is angry with me")
+QUESTIONS = ("I want to talk about my mother", "Do you remember me", "I am very happy")
 WORD_ERROR = 0.35
 """Of the embedded voice through the embedded recogniser; docs/backends.md has the figures."""
 
@@ -78,7 +78,7 @@ async def test_replies_answer_what_was_said_and_are_spoken(
 async def test_every_codec_and_rate(embedded: Graph, codec: str, rate: int, reply: str) -> None:
     """Speech is heard and answered with sound, whatever carries it."""
     async with calling(embedded.url, codec=codec, rate=rate, reply=reply) as caller:
-        final, done = await ask(caller, "I need a holiday", rate)
+        final, done = await ask(caller, "Do you remember me", rate)
     assert final.text
     assert done.status == "completed"
     audio = caller.of(told.Audio)
@@ -90,7 +90,7 @@ async def test_every_codec_and_rate(embedded: Graph, codec: str, rate: int, repl
 async def test_the_order_of_a_turn(embedded: Graph) -> None:
     """What the protocol page promises: the first of each kind, in order."""
     async with calling(embedded.url, codec="pcm16", rate=16_000) as caller:
-        await caller.speak(speak("I need a holiday", 16_000), 16_000)
+        await caller.speak(speak("Do you remember me", 16_000), 16_000)
         async with caller.listening(16_000):
             await caller.until(lambda e: isinstance(e, told.ReplyDone))
     firsts = list(dict.fromkeys(caller.kinds()))
@@ -104,7 +104,7 @@ async def test_a_caller_who_speaks_up_is_obeyed(embedded: Graph) -> None:
     async with calling(embedded.url, codec="pcm16", rate=16_000) as caller:
         await caller.client.send_text("Are you sure that you are a computer and not a human being?")
         await caller.until_a(told.Audio)
-        await caller.speak(speak("Stop talking. I need a holiday", 16_000), 16_000)
+        await caller.speak(speak("Stop it. Do you remember me", 16_000), 16_000)
         async with caller.listening(16_000):
             flush = await caller.until_a(told.Flush)
             done = await caller.until(lambda e: getattr(e, "status", "") == "interrupted")
@@ -124,7 +124,7 @@ async def test_eight_calls_at_once_keep_to_themselves(embedded: Graph) -> None:
             for _ in range(2):
                 await caller.client.send_text(f"I want {name}")
                 await caller.until(lambda e: isinstance(e, told.ReplyDone))
-            await caller.speak(speak("I need a holiday", 16_000), 16_000)
+            await caller.speak(speak("Do you remember me", 16_000), 16_000)
             async with caller.listening(16_000):
                 done = await caller.until_a(told.ReplyDone, 30)
             assert done.status == "completed"
@@ -138,7 +138,7 @@ async def test_eight_calls_at_once_keep_to_themselves(embedded: Graph) -> None:
 async def test_a_killed_recogniser_is_back_for_the_next_turn(embedded: Graph) -> None:
     """SIGKILL in mid-turn: the call goes on, and later turns are understood again."""
     async with calling(embedded.url, codec="pcm16", rate=16_000) as caller:
-        speech = speak("I need a holiday", 16_000)
+        speech = speak("Do you remember me", 16_000)
         await caller.speak(speech[: len(speech) // 2], 16_000)
         embedded.replica("SpeechToText").send_signal(signal.SIGKILL)
         await caller.speak(speech[len(speech) // 2 :], 16_000)
@@ -146,6 +146,6 @@ async def test_a_killed_recogniser_is_back_for_the_next_turn(embedded: Graph) ->
             outcome = await caller.until(lambda e: isinstance(e, told.Final | told.ServerError), 40)
             if isinstance(outcome, told.Final):
                 await caller.until_a(told.ReplyDone)
-        final, done = await ask(caller, "I need a holiday", 16_000)
+        final, done = await ask(caller, "Do you remember me", 16_000)
         assert final.text
         assert done.status == "completed"
