@@ -24,6 +24,7 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Dialect
 from serve_app.errors import PeerError, StageError
 from serve_app.outbox import ClientGone, Outbox, Socket
+from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
 from serve_app.stages import Stages
 
@@ -63,6 +64,8 @@ class CallParts:
     stages: Stages
     reply_options: ReplyOptions
     send_timeout_s: float
+    judge: PauseJudge | None = None
+    """Says whether a pause ends a turn; without one the pause's length alone does."""
 
 
 class Call:
@@ -75,6 +78,8 @@ class Call:
         self._machine = parts.machine
         self._uplink = parts.uplink
         self._stages = parts.stages
+        self._judge = parts.judge
+        self._judging: asyncio.Task[None] | None = None
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
         self._outbox = Outbox(parts.socket, parts.dialect, parts.send_timeout_s)
@@ -125,6 +130,11 @@ class Call:
                 self.tell(announcement)
             case do.Transcribe():
                 self._work(tasks.create_task(self._transcribe(command)))
+            case do.JudgePause():
+                if self._judging:
+                    self._judging.cancel()
+                self._judging = tasks.create_task(self._judge_pause(command))
+                self._work(self._judging)
             case do.StartReply():
                 self._start_reply(command, tasks)
             case do.WakeReply(reply_id=reply_id):
@@ -178,6 +188,12 @@ class Call:
             await self._inbox.put(ev.TranscriptFailed(command.window_id, error.code, sentence))
         else:
             await self._inbox.put(ev.TranscriptReady(command.window_id, transcript))
+
+    async def _judge_pause(self, command: do.JudgePause) -> None:
+        pcm = self._uplink.window(command.start_ms, command.end_ms)
+        probability = await self._judge.judge(pcm) if self._judge else None
+        metrics.pause_judged(probability)
+        await self._inbox.put(ev.PauseJudged(command.pause_id, probability))
 
     async def _read(self) -> None:
         """The client's messages → events, until it leaves."""

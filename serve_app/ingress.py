@@ -15,9 +15,12 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments.contracts import SPEECH_RATE
 from serve_app import metrics
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
+from serve_app.audio.end_of_turn import DETECTORS
+from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import EnergyVad, SileroVad
 from serve_app.call import Call, CallParts
@@ -26,6 +29,7 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Dialect
 from serve_app.dialects.native import NativeDialect
 from serve_app.errors import PeerError, Stage, StageError
+from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.settings import Settings
 from serve_app.stages import RayStages
@@ -36,6 +40,16 @@ log = logging.getLogger("parley.ingress")
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
 MAX_MESSAGE_MS = 10_000
 """Audio in one message: hearing it takes the loop that all calls share."""
+
+
+def _new_judge(name: str) -> PauseJudge | None:
+    """The replica's judge of pauses, warm; None where the pause alone decides."""
+    if name not in DETECTORS:
+        return None
+    detector = DETECTORS[name]()
+    detector.probability(bytes(SPEECH_RATE * BYTES_PER_SAMPLE))
+    return ThreadedJudge(detector)
+
 
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
 
@@ -58,6 +72,7 @@ class Ingress:
         # What every call shares is loaded before the first call.
         SileroVad()
         new_decoder()
+        self._judge = _new_judge(settings.turn.end_of_turn)
         self._warming = asyncio.ensure_future(self._warm_up())
 
     async def _warm_up(self) -> None:
@@ -134,6 +149,7 @@ class Ingress:
                     apology=settings.apology,
                 ),
                 send_timeout_s=settings.limits.send_timeout_s,
+                judge=self._judge,
             )
         )
         if request.resume is not None:

@@ -7,6 +7,7 @@ from functools import cache
 from ray.serve.metrics import Counter, Gauge, Histogram
 
 from serve_app.conversation import announcements as say
+from serve_app.conversation.patience import COMPLETE
 
 _LATENCY_MS: list[float] = [
     25,
@@ -35,6 +36,11 @@ class _Metrics:
         self.turns = Counter("parley_turns_total", "Turns of callers that were transcribed.")
         self.replies = Counter("parley_replies_total", "Replies that ended.", tag_keys=("status",))
         self.errors = Counter("parley_errors_total", "Errors told to clients.", tag_keys=("code",))
+        self.pauses = Counter(
+            "parley_pauses_judged_total",
+            "Pauses by whether the turn sounded complete, incomplete, or unknown (overload).",
+            tag_keys=("verdict",),
+        )
         self.stage_ms = Histogram(
             "parley_stage_ms",
             "Time to a stage's first output: stt, llm, tts; pipeline is the end of turn to audio.",
@@ -71,6 +77,12 @@ def observe(announcement: say.Announcement) -> None:
 def refused(code: str) -> None:
     """A call was refused."""
     _metrics().refused.inc(tags={"code": code})
+
+
+def pause_judged(probability: float | None) -> None:
+    """A pause was judged, or, with None, had to go without."""
+    known = "complete" if probability is not None and probability > COMPLETE else "incomplete"
+    _metrics().pauses.inc(tags={"verdict": "unknown" if probability is None else known})
 
 
 def calls(count: int) -> None:

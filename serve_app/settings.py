@@ -15,6 +15,8 @@ from serve_app.conversation.policy import TurnPolicy
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 
+JUDGED_ENDPOINT_MS = 200
+
 _OVERRIDES = {
     "stt": ("STT_MODEL", "ASR_MODEL"),
     "llm": ("LLM_MODEL",),
@@ -41,7 +43,11 @@ class StageSettings(_Frozen):
 class TurnSettings(_Frozen):
     """Turn taking; the times are explained in `serve_app/conversation/policy.py`."""
 
-    endpoint_ms: Milliseconds = 500
+    endpoint_ms: Milliseconds | None = None
+    """Without it 500 where the pause alone ends a turn, 200 where its sound is judged too."""
+    end_of_turn: Literal["silence", "energy", "smart-turn"] = "silence"
+    max_pause_ms: Milliseconds = 1_500
+    spelling_pause_ms: Milliseconds = 1_200
     min_interrupt_ms: Milliseconds = 200
     resume_after_ms: Milliseconds = 1_500
     partial_every_ms: Annotated[int, Field(ge=100, le=60_000)] = 500
@@ -81,8 +87,13 @@ class Settings(_Frozen):
     def turn_policy(self, *, incremental: bool) -> TurnPolicy:
         """The turn machine's numbers; `incremental`: the recogniser keeps state."""
         turn, limits = self.turn, self.limits
+        judged = turn.end_of_turn != "silence"
+        default_ms = JUDGED_ENDPOINT_MS if judged else TurnPolicy.endpoint_ms
         return TurnPolicy(
-            endpoint_ms=turn.endpoint_ms,
+            endpoint_ms=turn.endpoint_ms if turn.endpoint_ms is not None else default_ms,
+            judged_pauses=judged,
+            max_pause_ms=turn.max_pause_ms,
+            spelling_pause_ms=turn.spelling_pause_ms,
             speculation=turn.speculation,
             partial_every_ms=turn.partial_every_ms,
             max_turn_ms=round(turn.max_turn_s * 1000),

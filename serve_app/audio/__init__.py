@@ -5,10 +5,14 @@
     codecs     the Opus interface, and which library stands behind it
     opus_native, opus_pyav   the two libraries
     vad        speech or not, 32 ms at a time
+    end_of_turn   whether speech that paused sounds complete
+    log_mel    what Smart Turn listens to
+    network    ONNX files of installed packages
     recent     the last stretch of a call's audio
     uplink     a client's messages → voice frames and windows of speech
     downlink   speech → a client's packets
 
 Everything is synchronous, takes well under a millisecond for 20 ms of audio, and belongs to one
-call: objects are used by one thread at a time. PCM is int16 little endian mono throughout.
+call: objects are used by one thread at a time. Only an end-of-turn detector serves all calls and
+takes tens of ms. PCM is int16 little endian mono throughout.
 """

@@ -1,23 +1,18 @@
 """Voice detection: the probability that 32 ms of 16 kHz audio hold speech.
 
-Silero's network runs from its ONNX file through onnxruntime, so that no process loads torch.
-The file comes out of the `silero-vad` wheel, which is installed without its dependencies and
-never imported (importing it needs torch).
+Silero's network runs from the ONNX file in the `silero-vad` wheel, so that no process loads torch.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
-from numpy.typing import NDArray
 
 from deployments.contracts import SPEECH_RATE
+from serve_app.audio.network import Network, file_of_package, load_network
 from serve_app.audio.pcm import Samples, level_dbfs
 from serve_app.errors import ConfigError
 
@@ -82,45 +77,13 @@ class EnergyVad:
         return 1 / (1 + math.exp((self._MARGIN_DB - above) / self._SLOPE_DB))
 
 
-class _Options(Protocol):
-    intra_op_num_threads: int
-    inter_op_num_threads: int
-
-
-class _Session(Protocol):
-    def run(
-        self, outputs: None, feed: dict[str, NDArray[np.float32] | NDArray[np.int64]]
-    ) -> list[NDArray[np.float32]]: ...
-
-
-class _OnnxRuntime(Protocol):
-    """The part of onnxruntime, which has no types, that is used here."""
-
-    def SessionOptions(self) -> _Options: ...
-
-    def InferenceSession(
-        self, path: str, sess_options: _Options, providers: list[str]
-    ) -> _Session: ...
-
-
 @cache
-def _session() -> _Session:
-    """The process's one copy of the network; it has no state and may be shared by threads."""
-    runtime = cast("_OnnxRuntime", onnxruntime)
-    options = runtime.SessionOptions()
-    # One frame is too little work to share: more threads only spin.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return runtime.InferenceSession(str(_model_path()), options, ["CPUExecutionProvider"])
-
-
-def _model_path() -> Path:
-    spec = find_spec("silero_vad")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, "data", "silero_vad.onnx")
-        if path.is_file():
-            return path
-    raise ConfigError(
-        "Silero's voice detector is not installed: "
-        "pip install --no-deps -r requirements/models.txt, or choose the energy detector."
-    )
+def _session() -> Network:
+    """The process's one copy of the network."""
+    path = file_of_package("silero_vad", "data/silero_vad.onnx")
+    if path is None:
+        raise ConfigError(
+            "Silero's voice detector is not installed: "
+            "pip install --no-deps -r requirements/models.txt, or choose the energy detector."
+        )
+    return load_network(path)

@@ -7,6 +7,8 @@
     listening       the caller's turns: partials, pauses, final transcripts
     replying        the agent's replies: held back, paused, resumed, cut off
     policy          the numbers they decide by
+    finals          turns that were committed and wait for their final transcript
+    patience        how long a pause must be to end a turn, by its sound and its words
     endpointing     where the caller's speech starts and ends
     agreement       the part of a growing hypothesis that may be shown
     history         the messages, cut to what the caller heard

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from deployments.contracts import Word
 from serve_app.conversation.unspaced_scripts import UNSPACED
 
 # A word with the space before it; in a script without spaces each character is a word.
@@ -42,6 +43,19 @@ class Agreement:
         self._shown += fresh
         self._shown_keys += keys[shown:agreed]
         return "".join(fresh)
+
+
+def end_ms_of(text: str, words: tuple[Word, ...]) -> int:
+    """Where the word that ends `text` ends, by letters: some scripts put no space between words.
+
+    0 where the words, which must be those of a transcript that begins with `text`, are too few.
+    """
+    left = sum(map(str.isalnum, text))
+    for word in words if left else ():
+        left -= sum(map(str.isalnum, word.text))
+        if left <= 0:
+            return word.end_ms
+    return 0
 
 
 def _key(word: str) -> str:

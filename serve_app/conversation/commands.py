@@ -32,6 +32,18 @@ class Transcribe:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgePause:
+    """Judge whether a stretch of the call's audio, which ends in a pause, sounds complete.
+
+    Reported as `PauseJudged` under `pause_id`. A later one makes this one void.
+    """
+
+    pause_id: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartReply:
     """Have the model answer `messages` and a voice speak the answer into `playout`."""
 
@@ -61,4 +73,4 @@ class EndCall:
     close_code: int
 
 
-Command: TypeAlias = Tell | Transcribe | StartReply | WakeReply | CancelReply | EndCall
+Command: TypeAlias = Tell | Transcribe | JudgePause | StartReply | WakeReply | CancelReply | EndCall

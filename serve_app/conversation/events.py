@@ -96,6 +96,14 @@ class TranscriptFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseJudged:
+    """How likely the turn is complete, by its sound up to a pause; None: nobody could tell."""
+
+    pause_id: int
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyTextWritten:
     """The language model wrote the next piece of a reply."""
 
@@ -142,6 +150,7 @@ Event: TypeAlias = (
     | VoiceFrame
     | TranscriptReady
     | TranscriptFailed
+    | PauseJudged
     | ReplyTextWritten
     | ReplySpeaking
     | ReplyFinished

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from deployments.contracts import Transcript, Word
+from deployments.contracts import Transcript
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.agreement import Agreement
-from serve_app.conversation.commands import Command, Tell, Transcribe
+from serve_app.conversation.agreement import Agreement, end_ms_of
+from serve_app.conversation.commands import Command, JudgePause, Tell, Transcribe
 from serve_app.conversation.endpointing import Endpointer
+from serve_app.conversation.finals import Final, Finals, HeardTurn
+from serve_app.conversation.patience import pause_needed_ms
 from serve_app.conversation.policy import TurnPolicy
 
-
-@dataclass(frozen=True, slots=True)
-class HeardTurn:
-    """A turn and its final transcript. `window_id` tells revisions of one turn apart."""
-
-    window_id: int
-    text: str
-    committed_at: float
-    pause_ms: float
-    stt_ms: float
+JUDGED_MS = 8_000
+"""As much of a turn as is judged by its sound."""
 
 
 @dataclass(slots=True)
-class _Final:
-    """A final transcript, asked for at a pause or at the commit."""
+class _Pause:
+    """A pause that may be the end, by where its voice ended, and what was judged of it."""
 
-    window_id: int
-    start_ms: int
-    end_ms: int
-    speech_end_ms: int
-    asked_at: float
-    transcript: Transcript | None = None
-    stt_ms: float = 0.0
+    pause_id: int
+    voice_end_ms: int
+    probability: float | None = None
 
 
 @dataclass(slots=True)
@@ -47,18 +37,12 @@ class _Turn:
     next_partial_ms: int = 0
     fed_to_ms: int = 0
     candidate_ms: int = 0
-    final: _Final | None = None
+    final: Final | None = None
+    pause: _Pause | None = None
+    words: str = ""
     revisions: int = 0
     shown: bool = False
     agreement: Agreement = field(default_factory=Agreement)
-
-
-@dataclass(slots=True)
-class _Committed:
-    final: _Final
-    at: float
-    pause_ms: float
-    speech_start_ms: int
 
 
 class Listening:
@@ -69,9 +53,9 @@ class Listening:
         self._out = out
         self._endpointer = Endpointer(policy.endpointing)
         self._turn: _Turn | None = None
-        self._committed: dict[int, _Committed] = {}
-        self._complete: list[HeardTurn] = []
+        self._finals = Finals(policy.stage_timeout_ms / 1000, out)
         self._windows = 0
+        self._pauses = 0
         self._turns = 0
         self._frame_at = 0.0
         self._heard_to_ms = 0
@@ -80,7 +64,7 @@ class Listening:
     @property
     def undecided(self) -> bool:
         """A turn is open, or its transcript is still awaited."""
-        return self._turn is not None or bool(self._committed)
+        return self._turn is not None or self._finals.awaited
 
     @property
     def speech_ms(self) -> int:
@@ -100,12 +84,23 @@ class Listening:
         if turn.final and ear.voice_end_ms > turn.final.speech_end_ms:
             turn.final = None
             turn.revisions += 1
-        if ear.pause_ms >= self.endpoint_ms or self._too_long(turn):
+        if self._is_over(turn):
             self._commit(turn, now)
         elif ear.pause_ms >= self._policy.speculate_after_ms:
             self._expect_end(turn, now)
         elif ear.speech_ms >= turn.next_partial_ms:
             self._ask_partial(turn)
+
+    def consider(self, now: float) -> None:
+        """Commit the turn if, by what is now known of its pause, that was long enough."""
+        if self._turn and self._is_over(self._turn):
+            self._commit(self._turn, now)
+
+    def judged(self, event: ev.PauseJudged) -> None:
+        """Somebody listened to the turn up to a pause."""
+        pause = self._turn.pause if self._turn else None
+        if pause and pause.pause_id == event.pause_id:
+            pause.probability = event.probability
 
     def ask_partial_now(self) -> None:
         """Words decide an interruption: do not wait for the next partial's time."""
@@ -123,37 +118,33 @@ class Listening:
         """Take in a transcript. True if it shows words in the turn that is open."""
         transcript = replace(event.transcript, text=event.transcript.text.strip())
         turn = self._turn
-        committed = self._committed.get(event.window_id)
-        if committed:
-            _settle(committed.final, transcript, now)
-            self._finish_in_order()
-            return False
-        if turn is None:
+        if self._finals.transcribed(event.window_id, transcript, now) or turn is None:
             return False
         if event.window_id == turn.partial_id:
             turn.partial_id = None
+            if turn.final is None or turn.final.transcript is None:
+                turn.words = transcript.text
             self._show_partial(turn, transcript)
             return bool(transcript.text)
         if turn.final and event.window_id == turn.final.window_id:
-            _settle(turn.final, transcript, now)
+            turn.final.settle(transcript, now)
+            turn.words = transcript.text
             return bool(transcript.text)
         return False
 
     def failed(self, event: ev.TranscriptFailed) -> None:
         """A transcript will not come: the turn it ended is lost, and the client is told."""
         turn = self._turn
-        if self._committed.pop(event.window_id, None):
-            self._out.append(Tell(say.CallError(event.code, event.message)))
-            self._finish_in_order()
-        elif turn and event.window_id == turn.partial_id:
+        if self._finals.failed(event):
+            return
+        if turn and event.window_id == turn.partial_id:
             turn.partial_id = None
         elif turn and turn.final and event.window_id == turn.final.window_id:
             turn.final = None
 
     def take_complete(self) -> list[HeardTurn]:
         """The turns that became complete since the last call; those without words are left out."""
-        complete, self._complete = self._complete, []
-        return [turn for turn in complete if turn.text]
+        return self._finals.take_complete()
 
     def guess(self) -> HeardTurn | None:
         """The open turn as it would be if its present pause ended it."""
@@ -166,21 +157,17 @@ class Listening:
 
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
-        waits = [
-            entry.at + self._policy.stage_timeout_ms / 1000 for entry in self._committed.values()
-        ]
-        if self._turn:
-            waits.append(self._frame_at + self._policy.uplink_stall_ms / 1000)
-        return min(waits, default=None)
+        overdue = self._finals.deadline()
+        if self._turn is None:
+            return overdue
+        stalled = self._frame_at + self._policy.uplink_stall_ms / 1000
+        return stalled if overdue is None else min(stalled, overdue)
 
     def tick(self, now: float) -> None:
         """Commit a turn whose audio stopped coming; give up on transcripts that are overdue."""
         if self._turn and now >= self._frame_at + self._policy.uplink_stall_ms / 1000:
             self._commit(self._turn, now)
-        limit = self._policy.stage_timeout_ms / 1000
-        for window_id in [w for w, entry in self._committed.items() if now >= entry.at + limit]:
-            late = ev.TranscriptFailed(window_id, "stage_timeout", "no transcript came in time")
-            self.failed(late)
+        self._finals.tick(now)
 
     def _open(self) -> None:
         start_ms = self._endpointer.start_ms or 0
@@ -191,11 +178,43 @@ class Listening:
         self._turn.next_partial_ms = self._policy.partial_every_ms
         self._out.append(Tell(say.SpeechStarted(start_ms)))
 
-    def _too_long(self, turn: _Turn) -> bool:
-        return self._endpointer.now_ms - turn.speech_start_ms >= self._policy.max_turn_ms
+    def _is_over(self, turn: _Turn) -> bool:
+        """Its pause is long enough for it, or it became too long."""
+        ear = self._endpointer
+        if ear.now_ms - turn.speech_start_ms >= self._policy.max_turn_ms:
+            return True
+        if ear.pause_ms < self.endpoint_ms:
+            return False
+        judged = turn.pause is not None and turn.pause.voice_end_ms == ear.voice_end_ms
+        return ear.pause_ms >= pause_needed_ms(
+            self._policy,
+            self.endpoint_ms,
+            turn.words,
+            settled=self._is_settled(turn),
+            probability=turn.pause.probability if turn.pause and judged else None,
+        )
+
+    def _is_settled(self, turn: _Turn) -> bool:
+        """All that was said up to the pause was transcribed, or will not be before the commit."""
+        voice_end_ms = self._endpointer.voice_end_ms
+        if self._policy.incremental_stt:
+            return turn.partial_id is None and turn.fed_to_ms >= voice_end_ms
+        transcribed = turn.final is None or turn.final.transcript is not None
+        return transcribed and turn.candidate_ms >= voice_end_ms
+
+    def _ask_verdict(self, turn: _Turn) -> None:
+        ear = self._endpointer
+        if turn.pause and turn.pause.voice_end_ms == ear.voice_end_ms:
+            return
+        self._pauses += 1
+        turn.pause = _Pause(self._pauses, ear.voice_end_ms)
+        start_ms = max(turn.window_start_ms, ear.now_ms - JUDGED_MS)
+        self._out.append(JudgePause(self._pauses, start_ms, ear.now_ms))
 
     def _expect_end(self, turn: _Turn, now: float) -> None:
-        """A pause that may be the end: have the transcript ready by the time it is."""
+        """A pause that may be the end: have what decides it ready by the time it is."""
+        if self._policy.judged_pauses:
+            self._ask_verdict(turn)
         if self._policy.incremental_stt:
             if turn.fed_to_ms < self._endpointer.voice_end_ms:
                 self._ask_partial(turn)
@@ -208,45 +227,19 @@ class Listening:
         ear = self._endpointer
         final = turn.final or self._ask_final(turn, now)
         self._heard_to_ms = final.end_ms
-        self._committed[final.window_id] = _Committed(
-            final, now, ear.pause_ms, turn.speech_start_ms
-        )
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
+        pause_ms = ear.pause_ms
         self._turn = None
         ear.close()
-        self._finish_in_order()
+        self._finals.commit(final, turn.speech_start_ms, pause_ms, now)
 
-    def _finish_in_order(self) -> None:
-        """Turns complete in the order they were spoken; a transcript that came early waits."""
-        for window_id, committed in list(self._committed.items()):
-            if committed.final.transcript is None:
-                return
-            del self._committed[window_id]
-            self._finish(committed, committed.final.transcript)
-
-    def _finish(self, committed: _Committed, transcript: Transcript) -> None:
-        final = committed.final
-        words = tuple(_shifted(word, final.start_ms) for word in transcript.words)
-        self._out.append(
-            Tell(
-                say.FinalTranscript(
-                    transcript.text, committed.speech_start_ms, final.speech_end_ms, words
-                )
-            )
-        )
-        self._complete.append(
-            HeardTurn(
-                final.window_id, transcript.text, committed.at, committed.pause_ms, final.stt_ms
-            )
-        )
-
-    def _ask_final(self, turn: _Turn, now: float) -> _Final:
+    def _ask_final(self, turn: _Turn, now: float) -> Final:
         ear = self._endpointer
         window_id, start_ms, end_ms = self._next_window(), turn.window_start_ms, ear.now_ms
         if self._policy.incremental_stt and turn.fed_to_ms > ear.voice_end_ms:
             # All speech was fed at the pause: decoding the rest of it would only take time.
             end_ms = turn.fed_to_ms
-        final = _Final(window_id, start_ms, end_ms, ear.voice_end_ms, now)
+        final = Final(window_id, start_ms, end_ms, ear.voice_end_ms, now)
         self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
         return final
 
@@ -273,7 +266,7 @@ class Listening:
             turn.shown = True
         window_ms = self._endpointer.now_ms - turn.partial_start_ms
         long = window_ms > self._policy.partial_window_ms * 2 // 3
-        agreed_end_ms = _end_of(turn.agreement.text, transcript.words)
+        agreed_end_ms = end_ms_of(turn.agreement.text, transcript.words)
         if long and agreed_end_ms and not self._policy.incremental_stt:
             # The next windows start at the last agreed word, so a long turn stays cheap.
             turn.partial_start_ms += agreed_end_ms
@@ -282,22 +275,3 @@ class Listening:
     def _next_window(self) -> int:
         self._windows += 1
         return self._windows
-
-
-def _settle(final: _Final, transcript: Transcript, now: float) -> None:
-    final.transcript = transcript
-    final.stt_ms = (now - final.asked_at) * 1000
-
-
-def _end_of(text: str, words: tuple[Word, ...]) -> int:
-    """Where the word that ends `text` ends, by letters: some scripts put no space between words."""
-    left = sum(map(str.isalnum, text))
-    for word in words if left else ():
-        left -= sum(map(str.isalnum, word.text))
-        if left <= 0:
-            return word.end_ms
-    return 0
-
-
-def _shifted(word: Word, by_ms: int) -> Word:
-    return replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)

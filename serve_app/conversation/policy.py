@@ -13,7 +13,12 @@ from serve_app.conversation.playout import PlayoutPolicy
 class TurnPolicy:
     """All times in ms.
 
-    endpoint_ms         a pause this long ends the turn
+    endpoint_ms         no shorter pause ends a turn; by itself one this long does
+    judged_pauses       somebody judges whether a turn sounds complete; then `endpoint_ms` ends
+                        only those that do
+    unjudged_pause_ms   a pause this long ends a turn that nobody judged in time
+    max_pause_ms        a pause this long ends a turn that does not sound complete
+    spelling_pause_ms   the pause that ends a turn after digits and spelled letters
     speculate_after_ms  a pause this long may be the end: its transcript is asked for
     speculation         what starts on that transcript: nothing, or a reply held back
     max_revisions       pauses a turn went on after before nothing is started on its next ones
@@ -29,6 +34,10 @@ class TurnPolicy:
     """
 
     endpoint_ms: int = 500
+    judged_pauses: bool = False
+    unjudged_pause_ms: int = 500
+    max_pause_ms: int = 1_500
+    spelling_pause_ms: int = 1_200
     speculate_after_ms: int = 64
     speculation: Literal["off", "reply"] = "off"
     max_revisions: int = 3

@@ -8,8 +8,8 @@ from deployments.contracts import Message
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
+from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
-from serve_app.conversation.listening import HeardTurn
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 

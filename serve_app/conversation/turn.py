@@ -7,7 +7,8 @@ It holds two things that may overlap: the caller's turn (`listening`) and the ag
     speech begins      → a turn opens; a reply that is audible is paused and recalled
     words are there    → the paused reply is cancelled; history keeps what was heard of it
     no words came      → the paused reply goes on where it stopped
-    the pause is long  → the turn is committed; its final transcript starts the next reply
+    the pause is long  → the turn is committed; its final transcript starts the next reply.
+                         How long: by the sound and the words before it (`patience`)
 
 With speculation the reply starts on the transcript of a pause that may yet turn out short,
 and is held back: nothing of it leaves, and history does not know it, before the commit.
@@ -72,6 +73,10 @@ class TurnMachine:
             case ev.TranscriptFailed():
                 self._listening.failed(event)
                 self._mind_transcripts(now)
+            case ev.PauseJudged():
+                self._listening.judged(event)
+                self._listening.consider(now)
+                self._mind_transcripts(now)
             case ev.ReplyTextWritten():
                 self._replying.written(event)
             case ev.ReplySpeaking():
@@ -102,6 +107,7 @@ class TurnMachine:
         if self._listening.transcribed(event, now):
             self._active_at = now
             self._replying.interrupt(now)
+        self._listening.consider(now)
         self._mind_transcripts(now)
 
     def _mind_transcripts(self, now: float) -> None:

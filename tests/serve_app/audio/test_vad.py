@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serve_app.audio import vad
+from serve_app.audio import network, vad
 from serve_app.audio.pcm import to_float
 from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, EnergyVad, SileroVad, VoiceDetector
 from serve_app.errors import ConfigError
@@ -141,7 +141,7 @@ def test_a_missing_model_says_what_to_do(
     """No package, or one without the file: one line that names the requirements file."""
     spec = importlib.machinery.ModuleSpec("silero_vad", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(vad, "find_spec", lambda _name: spec if installed else None)
+    monkeypatch.setattr(network, "find_spec", lambda _name: spec if installed else None)
     with pytest.raises(ConfigError, match=r"requirements/models\.txt") as caught:
         SileroVad()
     assert "\n" not in str(caught.value)

@@ -74,7 +74,7 @@ def spoken(text: str, word_ms: int = 500) -> list[Word]:
     ]
 
 
-LONG = TurnPolicy(partial_window_ms=4_000, partial_every_ms=1_000)
+LONG = TurnPolicy(partial_window_ms=4_000, partial_every_ms=1_000, spelling_pause_ms=0)
 
 
 def partial(text: str) -> Tell:
