@@ -15,6 +15,7 @@ from serve_app.conversation.policy import TurnPolicy
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 
+SILENT_ENDPOINT_MS = 500
 JUDGED_ENDPOINT_MS = 200
 
 _OVERRIDES = {
@@ -44,7 +45,7 @@ class TurnSettings(_Frozen):
     """Turn taking; the times are explained in `serve_app/conversation/policy.py`."""
 
     endpoint_ms: Milliseconds | None = None
-    """Without it 500 where the pause alone ends a turn, 200 where its sound is judged too."""
+    """By default 500 where the pause alone ends a turn, 200 where its sound is judged too."""
     end_of_turn: Literal["silence", "energy", "smart-turn"] = "silence"
     max_pause_ms: Milliseconds = 1_500
     spelling_pause_ms: Milliseconds = 1_200
@@ -88,9 +89,9 @@ class Settings(_Frozen):
         """The turn machine's numbers; `incremental`: the recogniser keeps state."""
         turn, limits = self.turn, self.limits
         judged = turn.end_of_turn != "silence"
-        default_ms = JUDGED_ENDPOINT_MS if judged else TurnPolicy.endpoint_ms
+        endpoint_ms = JUDGED_ENDPOINT_MS if judged else SILENT_ENDPOINT_MS
         return TurnPolicy(
-            endpoint_ms=turn.endpoint_ms if turn.endpoint_ms is not None else default_ms,
+            endpoint_ms=endpoint_ms if turn.endpoint_ms is None else turn.endpoint_ms,
             judged_pauses=judged,
             max_pause_ms=turn.max_pause_ms,
             spelling_pause_ms=turn.spelling_pause_ms,

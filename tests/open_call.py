@@ -12,6 +12,7 @@ from serve_app.call import Call, CallParts
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects.native import NativeDialect
+from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
 from serve_app.stages import Stages
 from tests.fake_socket import FakeSocket
@@ -42,6 +43,7 @@ def start(
     query: Mapping[str, str] | None = None,
     instructions: str = "",
     call_id: str = "call",
+    judge: PauseJudge | None = None,
 ) -> asyncio.Task[None]:
     """Run a call over PCM16 at 16 kHz."""
     policy = policy or TurnPolicy()
@@ -57,6 +59,7 @@ def start(
         stages=stages,
         reply_options=ReplyOptions(request.voice, request.language, request.llm_url, APOLOGY),
         send_timeout_s=SEND_TIMEOUT_S,
+        judge=judge,
     )
     return asyncio.create_task(Call(parts).run())
 
@@ -68,10 +71,11 @@ async def open_call(
     *,
     query: Mapping[str, str] | None = None,
     instructions: str = "",
+    judge: PauseJudge | None = None,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
-    task = start(stages, client, policy, query=query, instructions=instructions)
+    task = start(stages, client, policy, query=query, instructions=instructions, judge=judge)
     try:
         yield OpenCall(client, stages, task)
     finally:

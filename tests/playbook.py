@@ -20,7 +20,14 @@ from unittest.mock import ANY
 from deployments.contracts import AudioChunk, Message, SpokenWord, Transcript, Word
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.commands import Command, StartReply, Tell, Transcribe, WakeReply
+from serve_app.conversation.commands import (
+    Command,
+    JudgePause,
+    StartReply,
+    Tell,
+    Transcribe,
+    WakeReply,
+)
 from serve_app.conversation.playout import AudioSlice, Playout
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
@@ -57,6 +64,7 @@ class Playbook:
         self.audio_ms = 0
         self.machine = TurnMachine(policy, instructions, self.now)
         self.windows: list[Transcribe] = []
+        self.pauses: list[JudgePause] = []
         self.replies: dict[str, StartReply] = {}
         self.sent: list[tuple[float, AudioSlice]] = []
         self.all = Commands()
@@ -69,6 +77,8 @@ class Playbook:
         for command in commands:
             if isinstance(command, Transcribe):
                 self.windows.append(command)
+            elif isinstance(command, JudgePause):
+                self.pauses.append(command)
             elif isinstance(command, StartReply):
                 self.replies[command.reply_id] = command
                 self._pacing = command.playout
@@ -128,6 +138,11 @@ class Playbook:
         """A window, by default the last one asked for, could not be transcribed."""
         window = window_id if window_id is not None else self.windows[-1].window_id
         return self(ev.TranscriptFailed(window, "stage_failed", "no"))
+
+    def judged(self, probability: float | None, pause_id: int | None = None) -> Commands:
+        """A pause, by default the last one asked about, was judged."""
+        pause = pause_id if pause_id is not None else self.pauses[-1].pause_id
+        return self(ev.PauseJudged(pause, probability))
 
     def turn(self, text: str) -> Commands:
         """A whole turn of the caller's, understood as `text`."""

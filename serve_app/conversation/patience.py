@@ -14,7 +14,6 @@ from serve_app.conversation.policy import TurnPolicy
 COMPLETE = 0.5
 """A turn that is more likely complete than this is taken for it."""
 
-_TAIL_CHARS = 80
 _SEPARATORS = re.compile(r"[\s\-‐-―.,;:!?…。、，！？]+")
 _NUMBER_WORDS = frozenset((
     "zero", "nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -59,7 +58,7 @@ def pause_needed_ms(
 
 def ends_dictated(text: str) -> bool:
     """Whether the text ends in a number, a spelled letter, or a word between two of them."""
-    tokens = [token for token in _SEPARATORS.split(text[-_TAIL_CHARS:].casefold()) if token]
+    tokens = [token for token in _SEPARATORS.split(text.casefold()) if token]
     if not tokens:
         return False
     last, before = tokens[-1], tokens[-2] if len(tokens) > 1 else ""

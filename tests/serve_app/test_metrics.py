@@ -51,10 +51,20 @@ def test_calls_and_refusals(no_metrics: MagicMock) -> None:
     ]
 
 
+def test_pauses_by_verdict(no_metrics: MagicMock) -> None:
+    """More likely complete than not, the rest, and those that nobody judged."""
+    for probability in (0.51, 0.5, None):
+        metrics.pause_judged(probability)
+    assert no_metrics.mock_calls == [
+        call.pauses.inc(tags={"verdict": verdict})
+        for verdict in ("complete", "incomplete", "unknown")
+    ]
+
+
 def test_ray_takes_every_metric() -> None:
     """Names, buckets and tags are such as Ray accepts, and no two are alike."""
     made = vars(metrics._Metrics()).values()  # pyright: ignore[reportPrivateUsage]
     assert all(isinstance(metric, Metric) for metric in made)
     names = [metric.info["name"] for metric in made]
-    assert len(set(names)) == len(names) == 6
+    assert len(set(names)) == len(names) == 7
     assert all(name.startswith("parley_") for name in names)

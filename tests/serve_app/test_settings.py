@@ -15,7 +15,7 @@ STAGES: dict[str, Any] = {stage: {"backend": "any"} for stage in ("stt", "llm", 
 def test_three_backends_are_enough() -> None:
     """Everything else has a default."""
     settings = Settings.model_validate(STAGES)
-    assert (settings.turn.endpoint_ms, settings.limits.max_calls) == (500, 64)
+    assert (settings.turn.end_of_turn, settings.limits.max_calls) == ("silence", 64)
     assert settings.stt.settings == {}
 
 
@@ -52,6 +52,8 @@ def test_an_unknown_key_is_named(change: dict[str, Any], where: str) -> None:
         ({"turn": {"partial_every_ms": 10}}, "turn.partial_every_ms"),
         ({"turn": {"speculation": "on"}}, "turn.speculation"),
         ({"turn": {"vad": "none"}}, "turn.vad"),
+        ({"turn": {"end_of_turn": "smart"}}, "turn.end_of_turn"),
+        ({"turn": {"max_pause_ms": -1}}, "turn.max_pause_ms"),
         ({"llm": {"backend": "any", "first_s": 0}}, "llm.first_s"),
     ],
 )
@@ -80,6 +82,8 @@ def test_the_turn_policy_is_the_operators() -> None:
                 "partial_every_ms": 104,
                 "max_turn_s": 5,
                 "speculation": "reply",
+                "max_pause_ms": 8,
+                "spelling_pause_ms": 9,
             },
             "limits": {"idle_s": 6, "max_call_s": 7},
         }
@@ -88,8 +92,26 @@ def test_the_turn_policy_is_the_operators() -> None:
     assert (policy.endpoint_ms, policy.min_interrupt_ms, policy.resume_after_ms) == (1, 2, 3)
     assert (policy.partial_every_ms, policy.max_turn_ms) == (104, 5_000)
     assert (policy.idle_ms, policy.max_call_ms) == (6_000, 7_000)
+    assert (policy.max_pause_ms, policy.spelling_pause_ms) == (8, 9)
     assert (policy.speculation, policy.incremental_stt) == ("reply", True)
     assert not settings.turn_policy(incremental=False).incremental_stt
+
+
+@pytest.mark.parametrize(
+    ("turn", "judged", "endpoint_ms"),
+    [
+        ({}, False, 500),
+        ({"end_of_turn": "silence"}, False, 500),
+        ({"end_of_turn": "smart-turn"}, True, 200),
+        ({"end_of_turn": "energy"}, True, 200),
+        ({"end_of_turn": "smart-turn", "endpoint_ms": 300}, True, 300),
+        ({"endpoint_ms": 0}, False, 0),
+    ],
+)
+def test_a_judged_pause_may_be_short(turn: dict[str, Any], judged: bool, endpoint_ms: int) -> None:
+    """The endpoint's default depends on who decides; one that is set holds."""
+    policy = Settings.model_validate({**STAGES, "turn": turn}).turn_policy(incremental=False)
+    assert (policy.judged_pauses, policy.endpoint_ms) == (judged, endpoint_ms)
 
 
 def test_the_machine_waits_until_every_retry_has_run_out() -> None:

@@ -77,7 +77,7 @@ def test_it_remembers_nothing(name: str, speech: bytes) -> None:
     """One detector serves all calls."""
     detector: EndOfTurnDetector = DETECTORS[name]()
     first = detector.probability(speech)
-    detector.probability(speech[: SECOND])
+    detector.probability(speech[:SECOND])
     assert detector.probability(speech) == first
 
 

@@ -45,7 +45,9 @@ def test_silence_is_flat() -> None:
 
 def test_a_higher_tone_is_in_a_higher_band() -> None:
     """Bands rise with pitch, up to half of the sample rate."""
-    loudest = [int(log_mel(sine(hertz))[:, 50].argmax()) for hertz in (60, 500, 1_000, 4_000, 7_900)]
+    loudest = [
+        int(log_mel(sine(hertz))[:, 50].argmax()) for hertz in (60, 500, 1_000, 4_000, 7_900)
+    ]
     assert loudest == sorted(set(loudest))
     assert loudest[0] < 3
     assert loudest[-1] == BANDS - 1

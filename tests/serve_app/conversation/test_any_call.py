@@ -86,6 +86,7 @@ class RandomCall:
         actions = {
             self.hear: 10,
             self.transcribe: 6,
+            self.judge: 3,
             self.make_reply: 6,
             self.end_reply: 2,
             self.wait: 1,
@@ -117,11 +118,17 @@ class RandomCall:
         if not self.play.windows:
             return
         window = self.pick([w.window_id for w in self.play.windows])
-        text = self.random.choice(["", "yes", "yes no", "yes no so", None])
+        text = self.random.choice(["", "yes", "yes no", "yes no so", "five", None])
         if text is None:
             self.play.no_transcript(window)
         else:
             self.play.transcript(text, window, words=spoken_words_of(text))
+
+    def judge(self) -> None:
+        """A pause, mostly the last, is judged."""
+        if self.play.pauses:
+            pause = self.pick([p.pause_id for p in self.play.pauses])
+            self.play.judged(self.random.choice([0.1, 0.9, None]), pause)
 
     def make_reply(self) -> None:
         """A reply goes on."""
@@ -170,8 +177,13 @@ def spoken_words_of(text: str) -> list[Word]:
 
 @pytest.mark.parametrize(
     "policy",
-    [FAST, replace(FAST, speculation="reply"), replace(FAST, incremental_stt=True)],
-    ids=["plain", "speculative", "incremental"],
+    [
+        FAST,
+        replace(FAST, speculation="reply"),
+        replace(FAST, incremental_stt=True),
+        replace(FAST, endpoint_ms=200, judged_pauses=True, speculation="reply"),
+    ],
+    ids=["plain", "speculative", "incremental", "judged"],
 )
 def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
     """Replies start and end once, stale ids do nothing, each Tick makes progress, all ends."""
