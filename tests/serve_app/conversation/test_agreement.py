@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.conversation.agreement import Agreement
+from deployments.contracts import Word
+from serve_app.conversation.agreement import Agreement, end_ms_of
 
 HYPOTHESES = st.lists(
     st.lists(
@@ -102,3 +103,13 @@ def test_a_hypothesis_said_twice_is_shown_whole(words: list[str]) -> None:
 def test_partials_never_begin_with_a_space(hypotheses: list[str]) -> None:
     """Spaces are between words only."""
     assert "".join(shown(*hypotheses)) == "".join(shown(*hypotheses)).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "end_ms"),
+    [("", 0), ("Hello", 400), ("hello, the", 600), ("hello there", 900), ("hello there you", 0)],
+)
+def test_where_an_agreed_text_ends(text: str, end_ms: int) -> None:
+    """At the word that holds its last letter; 0 where there is none."""
+    words = (Word("hello", 0, 400), Word("the", 400, 600), Word("re", 600, 900))
+    assert end_ms_of(text, words) == end_ms
