@@ -138,9 +138,7 @@ class Caller:
             if event["type"] == "flush" and self._flush_at is None:
                 self._flush_at = now
             elif event["type"] == "timings":
-                self._stages = {
-                    key: value for key, value in event.items() if key.endswith("_ms")
-                }
+                self._stages = {key: value for key, value in event.items() if key.endswith("_ms")}
 
     async def _ping(self, socket: ClientConnection) -> None:
         while True:

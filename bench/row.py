@@ -26,7 +26,9 @@ class Row:
 async def measure(url: str, root: int, script: Script, calls: int) -> Row:
     """Run `calls` calls against the system whose process tree has this root."""
     callers = [
-        Caller(url, script, turns_of(number, calls, len(script.due)), spread(number, calls, SPREAD_S))
+        Caller(
+            url, script, turns_of(number, calls, len(script.due)), spread(number, calls, SPREAD_S)
+        )
         for number in range(calls)
     ]
     before = await _snapshot(root)

@@ -1,9 +1,9 @@
 """What is measured, and how each is started: a process whose WebSocket speaks the native protocol.
 
-    parley         the graph of this repository, started by launch.py, behind either front door
-    control        one asyncio process, the same stages, no framework: the floor
-    pipecat_bot    the peer, in a virtual environment of its own (requirements/bench.txt)
-    balancer       TCP connections in turn to several servers, for the peer in two processes
+parley         the graph of this repository, started by launch.py, behind either front door
+control        one asyncio process, the same stages, no framework: the floor
+pipecat_bot    the peer, in a virtual environment of its own (requirements/bench.txt)
+balancer       TCP connections in turn to several servers, for the peer in two processes
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,41 +113,47 @@ class Running:
 
 
 @asynccontextmanager
-async def running(system: System, slots: int | None, peer: Path) -> AsyncIterator[Running]:
+async def running(system: System, slots: int | None, peer: Path) -> AsyncGenerator[Running, None]:
     """The system, started and answering; it has ended on the way out. Raises NotReady."""
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        work = Path(directory)
-        log_path = work / "log"
-        with log_path.open("wb") as log:
-            server = subprocess.Popen(
-                system.command(port, slots, peer, work),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = Path(directory) / "log"
+        server = _start(system.command(port, slots, peer, Path(directory)), log)
         try:
             url = f"ws://127.0.0.1:{port}{system.query}"
-            await _answering(system.name, url, server, log_path)
+            if not await _answers(url, server):
+                raise NotReady(f"{system.name} does not answer:\n{_tail(log)}")
             yield Running(url, server.pid)
         finally:
             _end(server)
 
 
-async def _answering(
-    name: str, url: str, server: subprocess.Popen[bytes], log_path: Path
-) -> None:
+def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-3000:]
+
+
+async def _answers(url: str, server: subprocess.Popen[bytes]) -> bool:
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + READY_S
     while loop.time() < give_up_at and server.poll() is None:
         try:
             async with connect(url, compression=None):
-                return
+                return True
         except (OSError, InvalidHandshake, InvalidMessage, TimeoutError):
             await asyncio.sleep(POLL_S)
-    raise NotReady(f"{name} does not answer:\n{log_path.read_text(errors='replace')[-3000:]}")
+    return False
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

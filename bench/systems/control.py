@@ -134,7 +134,7 @@ class ControlCall:
         started_at, sent_ms = 0.0, 0.0
         while (sentence := await sentences.get()) is not None:
             timings.restart("tts_ms")
-            chunks = cast("Iterator[AudioChunk]", self._stages.tts.speak(SpeechRequest(sentence)))
+            chunks = self._stages.tts.speak(SpeechRequest(sentence))
             async for chunk in self._in_thread(chunks):
                 if timings.note("tts_ms"):
                     started_at = clock()
@@ -144,7 +144,7 @@ class ControlCall:
                 if timings.complete:
                     await self._socket.send(timings.message())
 
-    async def _in_thread(self, chunks: Iterator[AudioChunk]):  # noqa: ANN202
+    async def _in_thread(self, chunks: Iterator[AudioChunk]):
         loop = asyncio.get_running_loop()
         step = None
         try:
