@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 from bench.plan import stages
+from bench.systems.balancer import free_port
 from bench.systems.parley import Speculation, graph_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +115,7 @@ class Running:
 @asynccontextmanager
 async def running(system: System, slots: int | None, peer: Path) -> AsyncGenerator[Running, None]:
     """The system, started and answering; it has ended on the way out. Raises NotReady."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         log = Path(directory) / "log"
         server = _start(system.command(port, slots, peer, Path(directory)), log)
@@ -163,9 +163,3 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

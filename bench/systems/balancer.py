@@ -21,8 +21,8 @@ CHUNK = 65_536
 STOP_S = 5.0
 
 
-async def balance(port: int, targets: Sequence[int]) -> None:
-    """Listen for ever; the next connection goes to the next target."""
+async def balance(port: int, targets: Sequence[int], listening: asyncio.Event) -> None:
+    """Listen until cancelled; the next connection goes to the next target."""
     turn = itertools.cycle(targets)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,6 +36,7 @@ async def balance(port: int, targets: Sequence[int]) -> None:
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
 
     server = await asyncio.start_server(connected, "127.0.0.1", port)
+    listening.set()
     async with server:
         await server.serve_forever()
 
@@ -49,7 +50,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _run(port: int, servers: int, command: Sequence[str]) -> None:
-    ports = [_free_port() for _ in range(servers)]
+    ports = [free_port() for _ in range(servers)]
     copies = [
         await asyncio.create_subprocess_exec(*command, "--port", str(target)) for target in ports
     ]
@@ -59,7 +60,7 @@ async def _run(port: int, servers: int, command: Sequence[str]) -> None:
         loop.add_signal_handler(number, stopped.set)
     try:
         async with asyncio.TaskGroup() as tasks:
-            balancing = tasks.create_task(balance(port, ports))
+            balancing = tasks.create_task(balance(port, ports, asyncio.Event()))
             await stopped.wait()
             balancing.cancel()
     finally:
@@ -76,7 +77,8 @@ async def _end(copy: asyncio.subprocess.Process) -> None:
             copy.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
