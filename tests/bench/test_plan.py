@@ -4,7 +4,15 @@ import itertools
 
 import pytest
 
-from bench.plan import CALLS, GRID_MS, RATE, lead_samples, turns_of
+from bench.plan import (
+    CALLS,
+    FIRST_SENTENCE_TOKENS,
+    GRID_MS,
+    RATE,
+    REPLY,
+    lead_samples,
+    turns_of,
+)
 
 
 @pytest.mark.parametrize("calls", CALLS)
@@ -25,3 +33,9 @@ def test_leads_step_evenly() -> None:
     assert GRID_MS == 160
     assert {later - earlier for earlier, later in itertools.pairwise(leads)} == {RATE * 5 // 1000}
     assert lead_samples(32, 32) == 0
+
+
+def test_first_sentence_ends_where_the_nominal_time_says() -> None:
+    """The first sentence of the reply has as many words as the nominal time counts tokens."""
+    assert len(REPLY.split(".")[0].split()) == FIRST_SENTENCE_TOKENS
+    assert REPLY.count(".") == 3
