@@ -10,11 +10,13 @@ FILE   ?=
 TEXT   ?=
 MIC    ?=
 
+PEER_VENV := .venv-bench
+
 # PYTHON=… chooses the interpreter; without it the first of these that is new enough is taken.
 PYTHONS := $(or $(PYTHON),python3.12 python3.11 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run talk test check test-clients test-models format clean
+.PHONY: help setup run talk test check test-clients test-models bench format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 CONFIG=serve_config.embedded.yaml'
@@ -22,6 +24,7 @@ help:
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/'
 	@echo 'make test-models   the backends with their real models'
+	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS='
 	@echo 'make check         ruff, pyright, import contracts'
 	@echo 'make format        put the sources into shape'
 	@echo 'make setup         make .venv (run, talk and the tests do it too); PYTHON=python3.12 chooses one'
@@ -67,6 +70,17 @@ test-clients: $(VENV)/.dev
 test-models: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/deployments/backends
 
+# All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
+bench: $(VENV)/.core $(PEER_VENV)/.bench
+	@$(BIN)/python -m bench --peer $(PEER_VENV)/bin/python $(if $(CALLS),--calls $(CALLS)) $(if $(ALIGNMENTS),--alignments $(ALIGNMENTS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(filter-out undefined,$(origin SLOT_CALLS)),--slot-calls "$(SLOT_CALLS)")
+
+# The peer in an environment of its own: its pins are not ours.
+$(PEER_VENV)/.bench: requirements/bench.txt $(VENV)/.core
+	@echo 'Installing the peer ...'
+	@$(BIN)/python -m venv $(PEER_VENV)
+	@$(PEER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@touch $@
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -78,5 +92,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEER_VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

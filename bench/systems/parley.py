@@ -1,0 +1,28 @@
+"""The graph as the bench runs it: the embedded config with timed stages, and nothing else new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import yaml
+
+from bench.plan import ENDPOINT_MS, INTERRUPT_FRAMES, VAD_FRAME_MS, stages
+
+Speculation: TypeAlias = Literal["off", "reply"]
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "serve_config.embedded.yaml"
+
+
+def graph_config(slots: int | None, speculation: Speculation) -> str:
+    """A Serve config, as YAML."""
+    config = cast("dict[str, Any]", yaml.safe_load(EMBEDDED.read_text()))
+    arguments = config["applications"][0]["args"]
+    for stage, settings in stages(slots).items():
+        arguments[stage] = {"backend": "timed", "settings": settings}
+    arguments["turn"] = {
+        "endpoint_ms": ENDPOINT_MS,
+        "min_interrupt_ms": INTERRUPT_FRAMES * VAD_FRAME_MS,
+        "speculation": speculation,
+    }
+    return yaml.safe_dump(config)
