@@ -97,6 +97,8 @@ class Call:
         except* ClientGone as gone:
             log.info("call %s: %s", self._id, gone.exceptions[0])
         finally:
+            waste = self._machine.speculation
+            metrics.speculated(waste.started, waste.dropped)
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._socket.close(self._close_code)
@@ -153,6 +155,7 @@ class Call:
         """Send the client an announcement."""
         if isinstance(announcement, say.ReplyFlushed):
             self._outbox.recall_audio(announcement.reply_id)
+            self._uplink.recall_overheard()
         metrics.observe(announcement)
         self._outbox.put(announcement)
 
@@ -162,7 +165,7 @@ class Call:
             command.playout,
             self._stages,
             self._options,
-            Downlink(self._dialect.request.downlink),
+            Downlink(self._dialect.request.downlink, self._uplink.overhear),
             send=self._outbox.put,
             report=self._inbox.put,
         )

@@ -19,6 +19,7 @@ from deployments.contracts import SPEECH_RATE
 from serve_app import metrics
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
+from serve_app.audio.echo import EchoGuard
 from serve_app.audio.end_of_turn import DETECTORS
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
@@ -128,7 +129,11 @@ class Ingress:
         settings, request = self._settings, dialect.request
         call_id = uuid.uuid4().hex
         now = asyncio.get_running_loop().time()
-        policy = settings.turn_policy(incremental=self._stages.info["stt"].incremental)
+        recogniser = self._stages.info["stt"]
+        language = request.language or settings.language
+        if language is None and len(recogniser.languages) == 1:
+            [language] = recogniser.languages
+        policy = settings.turn_policy(incremental=recogniser.incremental, language=language)
         call = Call(
             CallParts(
                 call_id=call_id,
@@ -140,6 +145,7 @@ class Ingress:
                     SileroVad() if settings.turn.vad == "silero" else EnergyVad(),
                     policy.max_turn_ms + policy.prefix_ms,
                     max_message_ms=MAX_MESSAGE_MS,
+                    echo=EchoGuard() if settings.turn.echo_guard else None,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(

@@ -41,6 +41,11 @@ class _Metrics:
             "Pauses by whether the turn sounded complete, incomplete, or unknown (overload).",
             tag_keys=("verdict",),
         )
+        self.speculative = Counter(
+            "parley_speculative_replies_total",
+            "Replies begun before their turn was committed; those dropped were begun in vain.",
+            tag_keys=("outcome",),
+        )
         self.stage_ms = Histogram(
             "parley_stage_ms",
             "Time to a stage's first output: stt, llm, tts; pipeline is the end of turn to audio.",
@@ -72,6 +77,13 @@ def observe(announcement: say.Announcement) -> None:
                     metrics.stage_ms.observe(spent_ms, tags={"stage": stage})
         case _:
             pass
+
+
+def speculated(started: int, dropped: int) -> None:
+    """A call began this many replies before their turns were committed; it dropped some."""
+    for outcome, count in (("started", started), ("dropped", dropped)):
+        if count:
+            _metrics().speculative.inc(count, tags={"outcome": outcome})
 
 
 def refused(code: str) -> None:

@@ -76,6 +76,7 @@ class Reply:
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
         self._downlink.reset()
+        self._room.set()
         self._changed.set()
 
     async def run(self, messages: tuple[Message, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serve_app.conversation.backchannel import WORDS
 from serve_app.conversation.policy import TurnPolicy
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -53,7 +54,13 @@ class TurnSettings(_Frozen):
     resume_after_ms: Milliseconds = 1_500
     partial_every_ms: Annotated[int, Field(ge=100, le=60_000)] = 500
     max_turn_s: Seconds = 60.0
-    speculation: Literal["off", "reply"] = "off"
+    answer_ms: Milliseconds = 1_000
+    speculation: Literal["off", "llm", "reply"] = "off"
+    max_speculated_s: Seconds = 15.0
+    backchannels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By language: instead of those in `serve_app/conversation/backchannel.py`; () is none."""
+    echo_guard: bool = True
+    """The agent's own voice, come back through the caller's microphone, interrupts nobody."""
     vad: Literal["silero", "energy"] = "silero"
 
 
@@ -85,7 +92,7 @@ class Settings(_Frozen):
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
 
-    def turn_policy(self, *, incremental: bool) -> TurnPolicy:
+    def turn_policy(self, *, incremental: bool, language: str | None = None) -> TurnPolicy:
         """The turn machine's numbers; `incremental`: the recogniser keeps state."""
         turn, limits = self.turn, self.limits
         judged = turn.end_of_turn != "silence"
@@ -96,6 +103,10 @@ class Settings(_Frozen):
             max_pause_ms=turn.max_pause_ms,
             spelling_pause_ms=turn.spelling_pause_ms,
             speculation=turn.speculation,
+            max_speculated_ms=round(turn.max_speculated_s * 1000),
+            answer_ms=turn.answer_ms,
+            language=language,
+            backchannels={**WORDS, **turn.backchannels},
             partial_every_ms=turn.partial_every_ms,
             max_turn_ms=round(turn.max_turn_s * 1000),
             min_interrupt_ms=turn.min_interrupt_ms,

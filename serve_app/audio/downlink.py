@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serve_app.audio.codecs import LOOKAHEAD_MS, PACKET_MS, new_encoder
@@ -26,9 +27,13 @@ class Downlink:
 
     PCM16 keeps the voice's own rate where the format names none. Opus (24 kHz where the format
     names no rate) is cut into packets of 20 ms; the rest waits for more audio or for `finish`.
+    `overhear` is given all that is encoded: PCM and its rate.
     """
 
-    def __init__(self, format: AudioFormat) -> None:
+    def __init__(
+        self, format: AudioFormat, overhear: Callable[[bytes, int], None] | None = None
+    ) -> None:
+        self._overhear = overhear
         self._opus = format.codec == "opus"
         self._rate = format.rate or (_OPUS_RATE if self._opus else None)
         self._resampler: Resampler | None = None
@@ -36,6 +41,8 @@ class Downlink:
 
     def encode(self, pcm: bytes, rate: int) -> list[Packet]:
         """The packets that the reply's next audio (int16 mono PCM at `rate` Hz) completes."""
+        if self._overhear:
+            self._overhear(pcm, rate)
         target = self._rate or rate
         packets: list[Packet] = []
         if self._resampler is None or self._resampler.source_rate != rate:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from deployments.contracts import SPEECH_RATE
 from serve_app.audio.codecs import new_decoder
+from serve_app.audio.echo import EchoGuard
 from serve_app.audio.pcm import BYTES_PER_SAMPLE, check_whole_samples, duration_ms, to_float
 from serve_app.audio.recent import RecentAudio
 from serve_app.audio.resample import Resampler
@@ -24,6 +25,7 @@ class Uplink:
     `keep_ms` of audio stay readable; memory is fixed by it. A PCM16 message of more than
     `max_message_ms` is refused, as it would hold the event loop for long: 30 s of audio take
     0.1 to 0.3 s. How messages are cut changes nothing, so a caller may split long ones.
+    With `echo` the agent's own voice is no voice.
     """
 
     def __init__(
@@ -33,9 +35,11 @@ class Uplink:
         keep_ms: int,
         *,
         max_message_ms: int = 30_000,
+        echo: EchoGuard | None = None,
     ) -> None:
         self._decode = _decoder(format, max_message_ms)
         self._vad = vad
+        self._echo = echo
         self._recent = RecentAudio(keep_ms * _SAMPLES_PER_MS)
         self._unframed = bytearray()
         self._framed_ms = 0
@@ -50,6 +54,16 @@ class Uplink:
         self._recent.append(pcm)
         self._unframed += pcm
         return self._detect()
+
+    def overhear(self, pcm: bytes, rate: int) -> None:
+        """Reply audio (int16 mono PCM) leaves now; its echo in the caller's is no voice."""
+        if self._echo:
+            self._echo.play(pcm, rate)
+
+    def recall_overheard(self) -> None:
+        """What of it was not heard yet never will be."""
+        if self._echo:
+            self._echo.recall()
 
     @property
     def received_ms(self) -> int:
@@ -75,7 +89,10 @@ class Uplink:
         frames: list[VoiceFrame] = []
         for frame in samples:
             self._framed_ms += FRAME_MS
-            frames.append(VoiceFrame(self._vad.push(frame), self._framed_ms))
+            probability = self._vad.push(frame)
+            if self._echo:
+                probability = self._echo.judge(frame, probability)
+            frames.append(VoiceFrame(probability, self._framed_ms))
         return frames
 
 

@@ -12,9 +12,9 @@ from serve_app.conversation.commands import Command, Tell
 
 @dataclass(frozen=True, slots=True)
 class HeardTurn:
-    """A turn and its final transcript. `window_id` tells revisions of one turn apart."""
+    """A turn and its final transcript, or what that will probably be."""
 
-    window_id: int
+    turn_id: int
     text: str
     committed_at: float
     pause_ms: float
@@ -23,8 +23,12 @@ class HeardTurn:
 
 @dataclass(slots=True)
 class Final:
-    """A final transcript, asked for at a pause or at the commit. Times in ms of the call."""
+    """A final transcript, asked for at a pause or at the commit. Times in ms of the call.
 
+    `guess`: what a recogniser with state held the turn for before it finished it.
+    """
+
+    turn_id: int
     window_id: int
     start_ms: int
     end_ms: int
@@ -32,6 +36,7 @@ class Final:
     asked_at: float
     transcript: Transcript | None = None
     stt_ms: float = 0.0
+    guess: HeardTurn | None = None
 
     def settle(self, transcript: Transcript, now: float) -> None:
         """It is there."""
@@ -91,6 +96,10 @@ class Finals:
         complete, self._complete = self._complete, []
         return [turn for turn in complete if turn.text]
 
+    def guess(self) -> HeardTurn | None:
+        """What the last turn that waits for its transcript will probably be."""
+        return next((entry.final.guess for entry in reversed(self._committed.values())), None)
+
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
         return min((entry.at + self._timeout_s for entry in self._committed.values()), default=None)
@@ -116,7 +125,11 @@ class Finals:
         self._out.append(Tell(say.FinalTranscript(transcript.text, start_ms, end_ms, words)))
         self._complete.append(
             HeardTurn(
-                final.window_id, transcript.text, committed.at, committed.pause_ms, final.stt_ms
+                final.turn_id,
+                transcript.text,
+                committed.at,
+                committed.pause_ms,
+                final.stt_ms,
             )
         )
 

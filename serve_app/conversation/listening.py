@@ -40,6 +40,7 @@ class _Turn:
     final: Final | None = None
     pause: _Pause | None = None
     words: str = ""
+    words_to_ms: int = 0
     revisions: int = 0
     shown: bool = False
     agreement: Agreement = field(default_factory=Agreement)
@@ -67,6 +68,11 @@ class Listening:
         return self._turn is not None or self._finals.awaited
 
     @property
+    def turn_id(self) -> int | None:
+        """Of the open turn; None without one. Later turns have higher ones."""
+        return self._turn.turn_id if self._turn else None
+
+    @property
     def speech_ms(self) -> int:
         """Length of the open turn's speech; 0 without one."""
         return self._endpointer.speech_ms if self._turn else 0
@@ -81,7 +87,8 @@ class Listening:
             if ear.speaking:
                 self._open()
             return
-        if turn.final and ear.voice_end_ms > turn.final.speech_end_ms:
+        if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
+            turn.candidate_ms = 0
             turn.final = None
             turn.revisions += 1
         if self._is_over(turn):
@@ -114,23 +121,24 @@ class Listening:
         else:
             self._out.append(Tell(say.CallError("nothing_to_commit", "no speech was heard")))
 
-    def transcribed(self, event: ev.TranscriptReady, now: float) -> bool:
-        """Take in a transcript. True if it shows words in the turn that is open."""
+    def transcribed(self, event: ev.TranscriptReady, now: float) -> str:
+        """Take in a transcript: the words it shows in the turn that is open."""
         transcript = replace(event.transcript, text=event.transcript.text.strip())
         turn = self._turn
         if self._finals.transcribed(event.window_id, transcript, now) or turn is None:
-            return False
+            return ""
         if event.window_id == turn.partial_id:
             turn.partial_id = None
             if turn.final is None or turn.final.transcript is None:
-                turn.words = transcript.text
+                whole = turn.partial_start_ms == turn.window_start_ms
+                turn.words, turn.words_to_ms = transcript.text, turn.fed_to_ms if whole else 0
             self._show_partial(turn, transcript)
-            return bool(transcript.text)
+            return transcript.text
         if turn.final and event.window_id == turn.final.window_id:
             turn.final.settle(transcript, now)
-            turn.words = transcript.text
-            return bool(transcript.text)
-        return False
+            turn.words, turn.words_to_ms = transcript.text, turn.final.end_ms
+            return transcript.text
+        return ""
 
     def failed(self, event: ev.TranscriptFailed) -> None:
         """A transcript will not come: the turn it ended is lost, and the client is told."""
@@ -147,13 +155,18 @@ class Listening:
         return self._finals.take_complete()
 
     def guess(self) -> HeardTurn | None:
-        """The open turn as it would be if its present pause ended it."""
+        """The turn to come: one that waits for its transcript, or the open one if its present
+        pause ended it. None where there is no such turn, or it is too long or too often revised.
+        """
         turn = self._turn
-        if turn is None or turn.final is None or turn.final.transcript is None:
+        if turn is None or self._finals.awaited:
+            return self._finals.guess()
+        ear, policy = self._endpointer, self._policy
+        if not turn.words or not turn.candidate_ms or turn.words_to_ms < ear.voice_end_ms:
             return None
-        if not turn.final.transcript.text or turn.revisions >= self._policy.max_revisions:
+        if turn.revisions >= policy.max_revisions or ear.speech_ms > policy.max_speculated_ms:
             return None
-        return HeardTurn(turn.final.window_id, turn.final.transcript.text, 0.0, 0.0, 0.0)
+        return HeardTurn(turn.turn_id, turn.words, 0.0, 0.0, 0.0)
 
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
@@ -215,17 +228,20 @@ class Listening:
         """A pause that may be the end: have what decides it ready by the time it is."""
         if self._policy.judged_pauses:
             self._ask_verdict(turn)
-        if self._policy.incremental_stt:
-            if turn.fed_to_ms < self._endpointer.voice_end_ms:
-                self._ask_partial(turn)
-        elif turn.candidate_ms < self._endpointer.voice_end_ms:
-            # Once a pause: should it fail, the commit asks again.
-            turn.candidate_ms = self._endpointer.voice_end_ms
-            turn.final = self._ask_final(turn, now)
+        voice_end_ms = self._endpointer.voice_end_ms
+        # Once a pause: should it fail, the commit asks again.
+        fresh, turn.candidate_ms = turn.candidate_ms < voice_end_ms, voice_end_ms
+        if not self._policy.incremental_stt:
+            if fresh:
+                turn.final = self._ask_final(turn, now)
+        elif turn.fed_to_ms < voice_end_ms:
+            self._ask_partial(turn)
 
     def _commit(self, turn: _Turn, now: float) -> None:
         ear = self._endpointer
+        guess = self.guess()
         final = turn.final or self._ask_final(turn, now)
+        final.guess = guess
         self._heard_to_ms = final.end_ms
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
         pause_ms = ear.pause_ms
@@ -239,7 +255,7 @@ class Listening:
         if self._policy.incremental_stt and turn.fed_to_ms > ear.voice_end_ms:
             # All speech was fed at the pause: decoding the rest of it would only take time.
             end_ms = turn.fed_to_ms
-        final = Final(window_id, start_ms, end_ms, ear.voice_end_ms, now)
+        final = Final(turn.turn_id, window_id, start_ms, end_ms, ear.voice_end_ms, now)
         self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
         return final
 

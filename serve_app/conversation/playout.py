@@ -9,6 +9,7 @@ late stands in for them.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -17,17 +18,21 @@ from deployments.contracts import AudioChunk, SpokenWord
 SLICE_MS = 40
 ROUNDING = 1e-6
 """Of a sample: what adding up times in floating point may lose."""
+LATELY_MS = 6_000
+"""How far back a phrase is still echoing somewhere, in a slow recogniser if not in a room."""
 UNMARKED_MS_PER_CHAR = 100
 """Slower than any voice speaks: how long an unfinished phrase without word times may become."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlayoutPolicy:
-    """`max_buffer_ms` is the audio beyond which no further phrase is worth speaking yet."""
+    """`max_buffer_ms` is the audio beyond which no further phrase is worth speaking yet;
+    `max_held_ms` the same before the release: 0 has nothing spoken until then."""
 
     max_lead_ms: int = 250
     clock_margin_ms: int = 150
     max_buffer_ms: int = 4_000
+    max_held_ms: int = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ class Playout:
     @property
     def wants_more(self) -> bool:
         """Little enough is buffered that the next phrase is worth speaking."""
-        return self._pushed_ms - self._sent_ms < self._policy.max_buffer_ms
+        most_ms = self._policy.max_buffer_ms if self._released else self._policy.max_held_ms
+        return self._pushed_ms - self._sent_ms < most_ms
 
     @property
     def silent(self) -> bool:
@@ -209,6 +215,19 @@ class Playout:
         """What of the text was surely heard, cut at a word."""
         limit_ms = self.heard_ms(now)
         return " ".join(filter(None, (_heard_of(phrase, limit_ms) for phrase in self._phrases)))
+
+    def rest_ms(self, now: float) -> float:
+        """How much of the reply is still to be heard; infinite while more may come."""
+        return self._pushed_ms - self.heard_ms(now) if self._ended else math.inf
+
+    def said_lately(self) -> str:
+        """The phrases whose audio left last."""
+        since_ms = self._furthest_ms - LATELY_MS
+        return " ".join(
+            phrase.text
+            for phrase in self._phrases
+            if phrase.start_ms < self._furthest_ms and phrase.start_ms + phrase.length_ms > since_ms
+        )
 
     def _forget_heard(self, now: float) -> None:
         self._heard_ms = self.heard_ms(now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.contracts import Message
 from serve_app.conversation import announcements as say
@@ -19,7 +19,7 @@ class _Reply:
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
-    window_id: int | None
+    guess: HeardTurn | None
     committed_at: float
     awaited_from: float = 0.0
     pause_ms: float = 0.0
@@ -29,6 +29,14 @@ class _Reply:
     recalled: bool = False
     paused_at: float | None = None
     deaf: bool = False
+
+
+@dataclass(slots=True)
+class Speculation:
+    """Replies that were begun before their turn was committed, and those of them in vain."""
+
+    started: int = 0
+    dropped: int = 0
 
 
 class Replying:
@@ -41,12 +49,18 @@ class Replying:
         self._live: _Reply | None = None
         self._held: _Reply | None = None
         self._count = 0
-        self._spoiled: int | None = None
+        self._spoiled: HeardTurn | None = None
+        self.speculation = Speculation()
 
     @property
     def active(self) -> bool:
         """A reply is being made or played."""
         return self._live is not None
+
+    @property
+    def audible(self) -> Playout | None:
+        """The playout of the reply that the caller hears, if any."""
+        return self._live.playout if self._live and self._live.playout.started else None
 
     def answer(self, turns: list[HeardTurn], now: float) -> None:
         """Turns are complete: one reply to them goes out, the one before it ends."""
@@ -57,8 +71,9 @@ class Replying:
         held, self._held = self._held, None
         messages = self._history.messages(said=turn.text)
         self._history.add_caller(turn.text)
-        # Instructions, or what was heard of the reply before, may have changed since it began.
-        if held and held.window_id == turn.window_id and held.messages == messages:
+        # The words may turn out others; instructions, or what was heard of the reply before, may
+        # have changed since it began.
+        if held and held.messages == messages:
             self._make_live(held, turn, now)
             held.playout.release()
             self._out.append(WakeReply(held.reply_id))
@@ -66,8 +81,8 @@ class Replying:
                 self._out.append(Tell(say.ReplyText(held.reply_id, held.text)))
             return
         if held:
-            self._out.append(CancelReply(held.reply_id))
-        reply = self._start(messages, turn.window_id, released=True)
+            self._drop(held)
+        reply = self._start(messages, Playout(self._policy.playout))
         self._make_live(reply, turn, now)
 
     def answer_typed(self, text: str, now: float) -> None:
@@ -78,12 +93,11 @@ class Replying:
         """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
         if self._policy.speculation == "off":
             return
-        if self._held and (guess is None or guess.window_id != self._held.window_id):
-            self._out.append(CancelReply(self._held.reply_id))
+        if self._held and guess != self._held.guess:
+            self._drop(self._held)
             self._held = None
-        if guess and self._held is None and guess.window_id != self._spoiled:
-            messages = self._history.messages(said=guess.text)
-            self._held = self._start(messages, guess.window_id, released=False)
+        if guess and self._held is None and guess != self._spoiled:
+            self._held = self._start_held(guess)
 
     def interrupt(self, now: float) -> None:
         """End the live reply now; history keeps what was heard of it."""
@@ -146,8 +160,9 @@ class Replying:
     def finished(self, event: ev.ReplyFinished, now: float) -> None:
         """A reply is over. One that failed before the commit is started again at the commit."""
         if self._held and self._held.reply_id == event.reply_id:
-            self._spoiled = self._held.window_id
+            self._spoiled = self._held.guess
             self._held = None
+            self.speculation.dropped += 1
         reply = self._live
         if reply is None or reply.reply_id != event.reply_id:
             return
@@ -184,12 +199,23 @@ class Replying:
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
 
+    def _start_held(self, guess: HeardTurn) -> _Reply:
+        policy = self._policy.playout
+        if self._policy.speculation == "llm":
+            policy = replace(policy, max_held_ms=0)
+        self.speculation.started += 1
+        messages = self._history.messages(said=guess.text)
+        return self._start(messages, Playout(policy, released=False), guess)
+
+    def _drop(self, held: _Reply) -> None:
+        self.speculation.dropped += 1
+        self._out.append(CancelReply(held.reply_id))
+
     def _start(
-        self, messages: tuple[Message, ...], window_id: int | None, *, released: bool
+        self, messages: tuple[Message, ...], playout: Playout, guess: HeardTurn | None = None
     ) -> _Reply:
         self._count += 1
-        playout = Playout(self._policy.playout, released=released)
-        reply = _Reply(f"reply-{self._count}", messages, playout, window_id, committed_at=0.0)
+        reply = _Reply(f"reply-{self._count}", messages, playout, guess, committed_at=0.0)
         self._out.append(StartReply(reply.reply_id, messages, playout))
         return reply
 

@@ -7,6 +7,7 @@ It holds two things that may overlap: the caller's turn (`listening`) and the ag
     speech begins      → a turn opens; a reply that is audible is paused and recalled
     words are there    → the paused reply is cancelled; history keeps what was heard of it
     no words came      → the paused reply goes on where it stopped
+    or only asides     → the same, once the turn is over, and the turn is none
     the pause is long  → the turn is committed; its final transcript starts the next reply.
                          How long: by the sound and the words before it (`patience`)
 
@@ -20,11 +21,13 @@ from typing import assert_never
 
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
+from serve_app.conversation.asides import Asides
 from serve_app.conversation.commands import Command, EndCall, Tell
+from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
 from serve_app.conversation.listening import Listening
 from serve_app.conversation.policy import TurnPolicy
-from serve_app.conversation.replying import Replying
+from serve_app.conversation.replying import Replying, Speculation
 
 GOING_AWAY = 1001
 NORMAL_CLOSURE = 1000
@@ -39,6 +42,8 @@ class TurnMachine:
         self._out: list[Command] = []
         self._listening = Listening(policy, self._out)
         self._replying = Replying(policy, self._history, self._out)
+        self._asides = Asides(policy)
+        self._turn_id: int | None = None
         self._call_ends_at = now + policy.max_call_ms / 1000
         self._active_at = now
         self.ended = False
@@ -54,6 +59,11 @@ class TurnMachine:
         self._out.clear()
         return commands
 
+    @property
+    def speculation(self) -> Speculation:
+        """The waste of speculation so far."""
+        return self._replying.speculation
+
     def deadline(self) -> float | None:
         """When to send a Tick; None once the call has ended."""
         if self.ended:
@@ -66,8 +76,7 @@ class TurnMachine:
     def _take(self, event: ev.Event, now: float) -> None:
         match event:
             case ev.VoiceFrame():
-                self._listening.hear(event, now)
-                self._mind_barge_in(now)
+                self._hear(event, now)
             case ev.TranscriptReady():
                 self._on_transcript(event, now)
             case ev.TranscriptFailed():
@@ -86,6 +95,7 @@ class TurnMachine:
             case ev.TextTyped(text=text):
                 self._replying.answer_typed(text, now)
             case ev.CommitRequested():
+                self._asides.heed(self._turn_id or 0)
                 self._listening.commit_now(now)
                 self._mind_transcripts(now)
             case ev.InterruptRequested():
@@ -104,22 +114,36 @@ class TurnMachine:
                 assert_never(event)
 
     def _on_transcript(self, event: ev.TranscriptReady, now: float) -> None:
-        if self._listening.transcribed(event, now):
+        turn_id = self._listening.turn_id
+        words = self._listening.transcribed(event, now)
+        if words and turn_id is not None:
             self._active_at = now
-            self._replying.interrupt(now)
+            if not self._is_aside(turn_id, words, now):
+                self._replying.interrupt(now)
         self._listening.consider(now)
         self._mind_transcripts(now)
 
     def _mind_transcripts(self, now: float) -> None:
         """Answer turns that are complete; begin or drop a speculative reply."""
-        turns = self._listening.take_complete()
+        turns = [turn for turn in self._listening.take_complete() if self._counts(turn, now)]
         if turns:
             self._replying.answer(turns, now)
-        self._replying.speculate(self._listening.guess())
+        guess = self._listening.guess()
+        self._replying.speculate(guess if guess and self._counts(guess, now) else None)
         self._mind_silence(now)
 
-    def _mind_barge_in(self, now: float) -> None:
+    def _counts(self, turn: HeardTurn, now: float) -> bool:
+        return not self._is_aside(turn.turn_id, turn.text, now)
+
+    def _is_aside(self, turn_id: int, words: str, now: float) -> bool:
+        return self._asides.include(turn_id, words, self._replying.audible, now)
+
+    def _hear(self, frame: ev.VoiceFrame, now: float) -> None:
         listening, policy = self._listening, self._policy
+        listening.hear(frame, now)
+        if listening.turn_id not in (None, self._turn_id):
+            self._turn_id = listening.turn_id
+            self._asides.begin(listening.turn_id, self._replying.audible)
         if listening.speech_ms >= policy.min_interrupt_ms and self._replying.pause(now):
             listening.ask_partial_now()
         self._mind_transcripts(now)
@@ -132,6 +156,8 @@ class TurnMachine:
     def _configure(self, change: ev.ConfigChanged) -> None:
         if change.instructions is not None:
             self._history.instructions = change.instructions
+        if change.language is not None:
+            self._asides.set_language(change.language)
         if change.endpoint_ms is not None:
             self._listening.endpoint_ms = change.endpoint_ms
 

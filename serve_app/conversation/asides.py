@@ -1,0 +1,46 @@
+"""What is heard while the agent speaks and is no turn: a listener's nod, the agent's own echo.
+
+Either leaves the reply to go on. The same words are a turn where the agent does not speak, and,
+as they may be the answer, where there is little left of what he says.
+"""
+
+from __future__ import annotations
+
+from serve_app.conversation.backchannel import Backchannels
+from serve_app.conversation.echoed_words import is_echo
+from serve_app.conversation.playout import Playout
+from serve_app.conversation.policy import TurnPolicy
+
+_REMEMBERED = 8
+"""Turns that may still wait for their transcripts; older ones were decided."""
+
+
+class Asides:
+    """Remembers over which reply each turn was begun."""
+
+    def __init__(self, policy: TurnPolicy) -> None:
+        self._words = policy.backchannels
+        self._answer_ms = policy.answer_ms
+        self._backchannels = Backchannels(self._words, policy.language)
+        self._over: dict[int, Playout] = {}
+
+    def set_language(self, language: str) -> None:
+        """The call goes on in another language."""
+        self._backchannels = Backchannels(self._words, language)
+
+    def begin(self, turn_id: int, audible: Playout | None) -> None:
+        """The caller begins to speak, over a reply or into silence."""
+        if audible:
+            self._over[turn_id] = audible
+        self._over.pop(turn_id - _REMEMBERED, None)
+
+    def heed(self, turn_id: int) -> None:
+        """The client says that this is a turn, whatever its words."""
+        self._over.pop(turn_id, None)
+
+    def include(self, turn_id: int, text: str, live: Playout | None, now: float) -> bool:
+        """Whether `text`, all that was understood of a turn, is no reason to end the reply."""
+        over = self._over.get(turn_id)
+        if over is None or over is not live or over.rest_ms(now) < self._answer_ms:
+            return False
+        return self._backchannels.matches(text) or is_echo(text, over.said_lately())
