@@ -1,13 +1,13 @@
 """What is heard while the agent speaks and is no turn: a listener's nod, the agent's own echo.
 
-Either leaves the reply to go on. The same words are a turn where the agent does not speak, and,
-as they may be the answer, where there is little left of what he says.
+Either leaves the reply to go on. The same words are a turn where the agent does not speak; and
+one word, as it may be the answer, where there is little left of what he says.
 """
 
 from __future__ import annotations
 
-from serve_app.conversation.backchannel import Backchannels
-from serve_app.conversation.echoed_words import is_echo
+from serve_app.conversation.backchannel import Backchannels, split_words
+from serve_app.conversation.echoed_words import is_echo, without_echo
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 
@@ -41,6 +41,12 @@ class Asides:
     def include(self, turn_id: int, text: str, live: Playout | None, now: float) -> bool:
         """Whether `text`, all that was understood of a turn, is no reason to end the reply."""
         over = self._over.get(turn_id)
-        if over is None or over is not live or over.rest_ms(now) < self._answer_ms:
+        if over is None:
             return False
-        return self._backchannels.matches(text) or is_echo(text, over.said_lately())
+        heard, said = split_words(text), split_words(over.said_lately())
+        if len(heard) > 1 and is_echo(heard, said):
+            return True
+        if over is not live or over.rest_ms(now) < self._answer_ms:
+            return False
+        foreign = without_echo(heard, said)
+        return not foreign or self._backchannels.match(heard) or self._backchannels.match(foreign)

@@ -39,9 +39,8 @@ class Backchannels:
         known = words.get(_primary(language), ()) if language else _all(words)
         self._phrases = {tuple(split_words(phrase)) for phrase in known} - {()}
 
-    def matches(self, text: str) -> bool:
-        """Whether the text is nothing else: one of them, or a few in a row."""
-        words = split_words(text)
+    def match(self, words: list[str]) -> bool:
+        """Whether the words are nothing else: one of them, or a few in a row."""
         return 0 < len(words) <= MOST_WORDS and self._covers(words)
 
     def _covers(self, words: list[str]) -> bool:

@@ -1,11 +1,9 @@
-"""Whether words that were heard while the agent spoke are the agent's own.
+"""Which words that were heard while the agent spoke are the agent's own.
 
 A recogniser understands an echo badly, so words need only be alike, and some may be missing.
 """
 
 from __future__ import annotations
-
-from serve_app.conversation.backchannel import split_words
 
 ALIKE = 0.6
 """Share of the longer word's letters that two words begin and end with alike, misheard."""
@@ -17,24 +15,32 @@ LONGEST = 30
 """Words. An echo is cut off by the pause it causes, so longer texts are somebody's."""
 
 
-def is_echo(text: str, spoken: str) -> bool:
-    """Whether `text` is, about in order, a stretch of what the agent has `spoken` lately."""
-    heard, said = split_words(text), split_words(spoken)
-    if not heard or not said or len(heard) > LONGEST:
-        return False
-    needed = len(heard) - int(len(heard) * MOST_MISHEARD)
-    return any(_followed(heard, said, start) >= needed for start in range(len(said)))
+def is_echo(heard: list[str], said: list[str]) -> bool:
+    """Whether the heard words are, about in order, a stretch of what the agent said lately."""
+    foreign = without_echo(heard, said)
+    return len(foreign) < len(heard) and len(foreign) <= len(heard) * MOST_MISHEARD
 
 
-def _followed(heard: list[str], said: list[str], start: int) -> int:
-    """How many of the heard words are found, going on from `start` of what was said."""
-    found, at = 0, start
+def without_echo(heard: list[str], said: list[str]) -> list[str]:
+    """The heard words that are not of the one stretch of the agent's that has most of them."""
+    if len(heard) > LONGEST:
+        return heard
+    left = (_left_over(heard, said, start) for start in range(len(said)))
+    return min(left, key=len, default=heard)
+
+
+def _left_over(heard: list[str], said: list[str], start: int) -> list[str]:
+    """The heard words that are not found, going on from `start` of what was said."""
+    left: list[str] = []
+    at = start
     for word in heard:
-        for ahead in range(at, min(at + MOST_SKIPPED + 1, len(said))):
-            if _alike(word, said[ahead]):
-                found, at = found + 1, ahead + 1
-                break
-    return found
+        near = range(at, min(at + MOST_SKIPPED + 1, len(said)))
+        found = next((index for index in near if _alike(word, said[index])), None)
+        if found is None:
+            left.append(word)
+        else:
+            at = found + 1
+    return left
 
 
 def _alike(left: str, right: str) -> bool:
@@ -47,5 +53,5 @@ def _alike(left: str, right: str) -> bool:
 
 
 def _same_letters(left: str, right: str) -> int:
-    """How many letters two words begin with alike."""
+    """How many letters two words begin with alike; `left` is not the longer one."""
     return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), len(left))

@@ -27,7 +27,7 @@ def finals(out: list[Command]) -> Finals:
 
 def final(window_id: int, text: str | None = None) -> Final:
     """Asked for at 10 s; with `text` it is there already, after 100 ms."""
-    asked = Final(window_id, 1_000, 2_000, 1_900, asked_at=10.0)
+    asked = Final(window_id, window_id, 1_000, 2_000, 1_900, asked_at=10.0)
     if text is not None:
         asked.settle(Transcript(text), 10.1)
     return asked
