@@ -28,14 +28,15 @@ CALLERS = ("en-gb+f3", "en-us+m3")
 DELAYS_MS = (50, 100, 150, 200, 250, 300)
 AGENT_DBFS, CALLER_DBFS = -20.0, -25.0
 
-REPLIES = """\
+REPLIES: list[str] = """\
 There are many ways from the station to the old town, and the nicest follows the river for a while.
 I can offer you a table at half past seven or at a quarter to nine, both of them by the window.
-Perhaps you could tell me a little more about your brother, as you have not spoken for a long time.
+Perhaps you could tell me a little more about your brother, as you have not spoken for long.
 The museum opens at ten in the morning, closes at six in the evening, and is shut on Mondays.
-Your order has left our warehouse this morning and should arrive on Friday in the afternoon.""".splitlines()
+Your order has left our warehouse this morning and should be there on Friday.
+""".splitlines()
 
-BARGE_INS = """\
+BARGE_INS: list[str] = """\
 Stop, I want something else.
 Wait a moment please.
 No, that is not what I meant.
@@ -45,7 +46,17 @@ Actually, I need it for tomorrow.
 Sorry, could you say that once more?
 Let me ask you another question.""".splitlines()
 
-NODS = "Mm hm. Yeah. Okay. Right. Uh huh. Yes. I see. Okay, yeah. Mm hm, right. Sure.".split(". ")
+NODS: list[str] = """\
+Mm hm.
+Yeah.
+Okay.
+Right.
+Uh huh.
+Yes.
+I see.
+Okay, yeah.
+Mm hm, right.
+Sure.""".splitlines()
 
 
 @dataclass(frozen=True, slots=True)

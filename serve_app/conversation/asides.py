@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from serve_app.conversation.backchannel import Backchannels, split_words
 from serve_app.conversation.echoed_words import is_echo, without_echo
+from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 
@@ -38,15 +39,29 @@ class Asides:
         """The client says that this is a turn, whatever its words."""
         self._over.pop(turn_id, None)
 
-    def include(self, turn_id: int, text: str, live: Playout | None, now: float) -> bool:
-        """Whether `text`, all that was understood of a turn, is no reason to end the reply."""
+    def may_be(self, turn_id: int, text: str, live: Playout | None) -> bool:
+        """Whether `text`, what a turn holds so far, is no reason yet to end the reply."""
         over = self._over.get(turn_id)
+        if over is None or over is not live:
+            return False
+        return _is_echo(text, over) or any(map(self._backchannels.begin, _readings(text, over)))
+
+    def include(self, turn: HeardTurn, live: Playout | None, now: float) -> bool:
+        """Whether a whole turn is an aside: no turn, and no reason to end the reply."""
+        over = self._over.get(turn.turn_id)
         if over is None:
             return False
-        heard, said = split_words(text), split_words(over.said_lately())
-        if len(heard) > 1 and is_echo(heard, said):
-            return True
         if over is not live or over.rest_ms(now) < self._answer_ms:
-            return False
-        foreign = without_echo(heard, said)
-        return not foreign or self._backchannels.match(heard) or self._backchannels.match(foreign)
+            return len(split_words(turn.text)) > 1 and _is_echo(turn.text, over)
+        readings = _readings(turn.text, over)
+        return _is_echo(turn.text, over) or any(map(self._backchannels.match, readings))
+
+
+def _is_echo(text: str, over: Playout) -> bool:
+    return is_echo(split_words(text), split_words(over.said_lately()))
+
+
+def _readings(text: str, over: Playout) -> list[list[str]]:
+    """What the caller may have said: all of it, or all but an echo."""
+    heard = split_words(text)
+    return [heard, *without_echo(heard, split_words(over.said_lately()))]

@@ -38,16 +38,23 @@ class Backchannels:
     def __init__(self, words: Mapping[str, Iterable[str]], language: str | None) -> None:
         known = words.get(_primary(language), ()) if language else _all(words)
         self._phrases = {tuple(split_words(phrase)) for phrase in known} - {()}
+        self._beginnings = {
+            phrase[:length] for phrase in self._phrases for length in range(1, len(phrase))
+        }
 
     def match(self, words: list[str]) -> bool:
         """Whether the words are nothing else: one of them, or a few in a row."""
         return 0 < len(words) <= MOST_WORDS and self._covers(words)
 
-    def _covers(self, words: list[str]) -> bool:
-        if not words:
+    def begin(self, words: list[str]) -> bool:
+        """Whether the words are backchannels, the last of which may not be complete."""
+        return 0 < len(words) <= MOST_WORDS and self._covers(words, partly=True)
+
+    def _covers(self, words: list[str], *, partly: bool = False) -> bool:
+        if not words or (partly and tuple(words) in self._beginnings):
             return True
         return any(
-            tuple(words[:length]) in self._phrases and self._covers(words[length:])
+            tuple(words[:length]) in self._phrases and self._covers(words[length:], partly=partly)
             for length in range(1, len(words) + 1)
         )
 

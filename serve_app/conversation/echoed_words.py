@@ -5,6 +5,8 @@ A recogniser understands an echo badly, so words need only be alike, and some ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 ALIKE = 0.6
 """Share of the longer word's letters that two words begin and end with alike, misheard."""
 MOST_MISHEARD = 0.25
@@ -17,16 +19,14 @@ LONGEST = 30
 
 def is_echo(heard: list[str], said: list[str]) -> bool:
     """Whether the heard words are, about in order, a stretch of what the agent said lately."""
-    foreign = without_echo(heard, said)
-    return len(foreign) < len(heard) and len(foreign) <= len(heard) * MOST_MISHEARD
+    most = len(heard) * MOST_MISHEARD
+    return any(len(foreign) <= most for foreign in without_echo(heard, said))
 
 
-def without_echo(heard: list[str], said: list[str]) -> list[str]:
-    """The heard words that are not of the one stretch of the agent's that has most of them."""
-    if len(heard) > LONGEST:
-        return heard
-    left = (_left_over(heard, said, start) for start in range(len(said)))
-    return min(left, key=len, default=heard)
+def without_echo(heard: list[str], said: list[str]) -> Iterator[list[str]]:
+    """The heard words without those that may be an echo, for each word it may begin with."""
+    if len(heard) <= LONGEST:
+        yield from (_left_over(heard, said, start) for start in range(len(said)))
 
 
 def _left_over(heard: list[str], said: list[str], start: int) -> list[str]:

@@ -118,7 +118,7 @@ class TurnMachine:
         words = self._listening.transcribed(event, now)
         if words and turn_id is not None:
             self._active_at = now
-            if not self._is_aside(turn_id, words, now):
+            if not self._asides.may_be(turn_id, words, self._replying.audible):
                 self._replying.interrupt(now)
         self._listening.consider(now)
         self._mind_transcripts(now)
@@ -133,10 +133,7 @@ class TurnMachine:
         self._mind_silence(now)
 
     def _counts(self, turn: HeardTurn, now: float) -> bool:
-        return not self._is_aside(turn.turn_id, turn.text, now)
-
-    def _is_aside(self, turn_id: int, words: str, now: float) -> bool:
-        return self._asides.include(turn_id, words, self._replying.audible, now)
+        return not self._asides.include(turn, self._replying.audible, now)
 
     def _hear(self, frame: ev.VoiceFrame, now: float) -> None:
         listening, policy = self._listening, self._policy
