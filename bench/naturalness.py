@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ CALLERS = ("en-gb+f3", "en-us+m3")
 DELAYS_MS = (50, 100, 150, 200, 250, 300)
 AGENT_DBFS, CALLER_DBFS = -20.0, -25.0
 
-REPLIES: list[str] = """\
+REPLIES = """\
 There are many ways from the station to the old town, and the nicest follows the river for a while.
 I can offer you a table at half past seven or at a quarter to nine, both of them by the window.
 Perhaps you could tell me a little more about your brother, as you have not spoken for long.
@@ -36,7 +36,7 @@ The museum opens at ten in the morning, closes at six in the evening, and is shu
 Your order has left our warehouse this morning and should be there on Friday.
 """.splitlines()
 
-BARGE_INS: list[str] = """\
+BARGE_INS = """\
 Stop, I want something else.
 Wait a moment please.
 No, that is not what I meant.
@@ -46,7 +46,7 @@ Actually, I need it for tomorrow.
 Sorry, could you say that once more?
 Let me ask you another question.""".splitlines()
 
-NODS: list[str] = """\
+NODS = """\
 Mm hm.
 Yeah.
 Okay.
@@ -131,7 +131,7 @@ def echoes(voices: Voices, count: int) -> list[Scene]:
     return [Scene(replies[n % len(replies)], DELAYS_MS[n % len(DELAYS_MS)]) for n in range(count)]
 
 
-def over(voices: Voices, scenes: list[Scene], texts: list[str]) -> list[Scene]:
+def over(voices: Voices, scenes: list[Scene], texts: Sequence[str]) -> list[Scene]:
     """The scenes with a caller who says one of the texts, 2 to 4 s into the call."""
     return [
         replace(

@@ -20,7 +20,7 @@ LONGEST = 30
 def is_echo(heard: list[str], said: list[str]) -> bool:
     """Whether the heard words are, about in order, a stretch of what the agent said lately."""
     most = len(heard) * MOST_MISHEARD
-    return any(len(foreign) <= most for foreign in without_echo(heard, said))
+    return bool(heard) and any(len(foreign) <= most for foreign in without_echo(heard, said))
 
 
 def without_echo(heard: list[str], said: list[str]) -> Iterator[list[str]]:

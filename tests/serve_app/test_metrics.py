@@ -61,6 +61,16 @@ def test_pauses_by_verdict(no_metrics: MagicMock) -> None:
     ]
 
 
+def test_the_waste_of_speculation(no_metrics: MagicMock) -> None:
+    """Added up at the end of a call; a call without any adds nothing."""
+    metrics.speculated(3, 1)
+    metrics.speculated(0, 0)
+    assert no_metrics.mock_calls == [
+        call.speculative.inc(3, tags={"outcome": "started"}),
+        call.speculative.inc(1, tags={"outcome": "dropped"}),
+    ]
+
+
 def test_ray_takes_every_metric() -> None:
     """Names, buckets and tags are such as Ray accepts, and no two are alike."""
     made = vars(metrics._Metrics()).values()  # pyright: ignore[reportPrivateUsage]

@@ -196,6 +196,20 @@ async def test_a_reply_that_is_held_back_sends_nothing_until_it_is_released() ->
 
 
 @in_virtual_time
+async def test_a_reply_whose_voice_waits_for_the_release() -> None:
+    """Its text is written ahead; nothing is spoken before it is released."""
+    rig = Rig(FakeStages(), Playout(PlayoutPolicy(max_held_ms=0), released=False))
+    task = rig.start()
+    await asyncio.sleep(5)
+    assert rig.events == [ev.ReplyTextWritten("reply-7", "Good morning to you.")]
+    assert rig.stages.of("tts") == []
+    rig.playout.release()
+    rig.reply.wake()
+    await task
+    assert rig.pcm == audio_of("Good morning to you.")
+
+
+@in_virtual_time
 async def test_a_held_reply_that_fails_ends_at_once() -> None:
     """The turn machine starts another at the commit; no apology is made for nobody."""
     stages = FakeStages(replies=[["Good ", StageFailed("llm", "no")]])

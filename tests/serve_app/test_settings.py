@@ -19,6 +19,16 @@ def test_three_backends_are_enough() -> None:
     assert settings.stt.settings == {}
 
 
+def test_backchannels_of_a_language_may_be_replaced() -> None:
+    """Those of the others stay; the call's language goes with them."""
+    turn = {"backchannels": {"en": ["roger"]}, "max_speculated_s": 4}
+    settings = Settings.model_validate({**STAGES, "turn": turn})
+    policy = settings.turn_policy(incremental=False, language="en")
+    assert (policy.backchannels["en"], policy.language) == (("roger",), "en")
+    assert "genau" in policy.backchannels["de"]
+    assert policy.max_speculated_ms == 4_000
+
+
 @pytest.mark.parametrize("stage", ["stt", "llm", "tts"])
 def test_a_stage_left_out_is_named(stage: str) -> None:
     """Which one is missing."""

@@ -145,3 +145,13 @@ def test_finishing_nothing_sends_nothing() -> None:
     """A reply without audio has no packets."""
     assert Downlink(OPUS).finish() == []
     assert Downlink(AudioFormat("pcm16", 8000)).finish() == []
+
+
+def test_what_is_encoded_is_overheard(tone: Tone) -> None:
+    """As it came, before anything is done to it."""
+    heard: list[tuple[bytes, int]] = []
+    downlink = Downlink(OPUS, lambda pcm, rate: heard.append((pcm, rate)))
+    pcm = tone(440, 22_050, 0.1)
+    downlink.encode(pcm, 22_050)
+    downlink.finish()
+    assert heard == [(pcm, 22_050)]

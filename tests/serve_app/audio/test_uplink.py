@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from serve_app.audio import codecs
 from serve_app.audio.codecs import native_available, new_encoder
+from serve_app.audio.echo import EchoGuard
 from serve_app.audio.pcm import Samples, level_dbfs
 from serve_app.audio.resample import resample_all
 from serve_app.audio.uplink import Uplink
@@ -214,3 +215,24 @@ def test_pcm_without_a_rate_is_our_bug() -> None:
     """A dialect must name the rate of raw samples."""
     with pytest.raises(ValueError, match="rate"):
         Uplink(AudioFormat("pcm16", None), LevelDetector(), 1000)
+
+
+def test_the_agents_own_voice_is_no_voice(speech: bytes) -> None:
+    """What was overheard comes back and counts for silence, until it is recalled."""
+    guarded = Uplink(AudioFormat("pcm16", 16_000), SileroVad(), 1000, echo=EchoGuard())
+    said = speech[16_000:48_000]
+    guarded.overhear(said, 16_000)
+    frames = guarded.accept(bytes(3200) + said)
+    assert np.mean([frame.probability > 0.5 for frame in frames]) < 0.1
+    guarded.accept(bytes(32_000))
+    guarded.overhear(said, 16_000)
+    guarded.recall_overheard()
+    assert np.mean([frame.probability > 0.5 for frame in guarded.accept(said)]) > 0.6
+
+
+def test_without_a_guard_nothing_is_overheard(speech: bytes) -> None:
+    """A client that cancels its echo needs none."""
+    plain = Uplink(AudioFormat("pcm16", 16_000), SileroVad(), 1000)
+    plain.overhear(speech, 16_000)
+    plain.recall_overheard()
+    assert max(frame.probability for frame in plain.accept(speech)) > 0.5

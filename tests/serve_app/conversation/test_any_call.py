@@ -181,9 +181,10 @@ def spoken_words_of(text: str) -> list[Word]:
         FAST,
         replace(FAST, speculation="reply"),
         replace(FAST, incremental_stt=True),
+        replace(FAST, incremental_stt=True, speculation="llm"),
         replace(FAST, endpoint_ms=200, judged_pauses=True, speculation="reply"),
     ],
-    ids=["plain", "speculative", "incremental", "judged"],
+    ids=["plain", "speculative", "incremental", "incremental speculative", "judged"],
 )
 def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
     """Replies start and end once, stale ids do nothing, each Tick makes progress, all ends."""

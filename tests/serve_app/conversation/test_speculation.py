@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.announcements import (
@@ -10,7 +14,7 @@ from serve_app.conversation.announcements import (
 )
 from serve_app.conversation.commands import CancelReply, Tell, WakeReply
 from serve_app.conversation.policy import TurnPolicy
-from tests.playbook import Playbook, asked_final, done, started, wrote
+from tests.playbook import Playbook, asked, asked_final, done, started, wrote
 
 SPECULATIVE = TurnPolicy(speculation="reply", partial_every_ms=5_000)
 
@@ -153,3 +157,116 @@ def test_hang_up_cancels_the_speculative_reply() -> None:
     """Nothing is left running."""
     play = speculating()
     assert play(ev.HangUp())[0] == CancelReply("reply-1")
+
+
+def test_speculative_text_has_no_voice_before_the_commit() -> None:
+    """Level llm: the model is asked in the pause; no phrase is worth speaking until released."""
+    play = Playbook(TurnPolicy(speculation="llm", partial_every_ms=5_000))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> [started("reply-1", ("user", "hello"))]
+    playout = play.replies["reply-1"].playout
+    assert not playout.wants_more
+    play.silence(448)
+    assert playout.wants_more
+
+
+def test_long_turns_are_not_speculated_on() -> None:
+    """A bound on speech; the reply starts at the commit."""
+    play = Playbook(TurnPolicy(speculation="reply", partial_every_ms=5_000, max_speculated_ms=300))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello") >> []
+    assert play.silence(448)[-2] == started("reply-1", ("user", "hello"))
+
+
+def test_the_waste_is_counted() -> None:
+    """Each reply begun ahead of its commit, and each of them that nobody will hear."""
+    play = speculating()
+    play.speech(64)
+    play.silence(64)
+    play.transcript("hello world")
+    play.silence(448)
+    assert (play.machine.speculation.started, play.machine.speculation.dropped) == (2, 1)
+    play(ev.ReplyFinished("reply-2", ("stage_failed", "no")))
+    assert play.machine.speculation.dropped == 1
+
+
+def test_a_held_reply_that_failed_or_came_too_late_is_waste() -> None:
+    """Failed in the pause, or overtaken by the end of the call."""
+    play = speculating()
+    play(ev.ReplyFinished("reply-1", ("stage_failed", "no")))
+    assert play.machine.speculation.dropped == 1
+    other = speculating()
+    other(ev.HangUp())
+    assert other.machine.speculation.dropped == 1
+
+
+INCREMENTAL = TurnPolicy(speculation="reply", partial_every_ms=5_000, incremental_stt=True)
+
+
+def incremental() -> Playbook:
+    """The pause was fed to a recogniser with state; its hypothesis is answered."""
+    play = Playbook(INCREMENTAL)
+    play.speech(320)
+    play.silence(64) >> [asked(1, 0, 384)]
+    play.transcript("hello") >> [started("reply-1", ("user", "hello"))]
+    return play
+
+
+def test_the_hypothesis_at_the_pause_is_answered() -> None:
+    """The commit finishes the recogniser; the reply waits for that, and is released by it."""
+    play = incremental()
+    play.silence(448) >> [asked_final(2, 0, 384), Tell(say.SpeechStopped(320))]
+    assert not play.replies["reply-1"].playout.released
+    play.transcript("hello") >> [
+        Tell(say.FinalTranscript("hello", 0, 320)),
+        Tell(ReplyStarted("reply-1")),
+        WakeReply("reply-1"),
+    ]
+    assert play.machine.speculation.dropped == 0
+
+
+def test_a_final_that_differs_drops_the_reply() -> None:
+    """The turn is answered anew."""
+    play = incremental()
+    play.silence(448)
+    assert play.transcript("hello you")[1:] == [
+        CancelReply("reply-1"),
+        started("reply-2", ("user", "hello you")),
+        Tell(ReplyStarted("reply-2")),
+    ]
+    assert play.machine.speculation.dropped == 1
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_a_final_without_words_drops_the_reply(text: str | None) -> None:
+    """None came, or none at all."""
+    play = incremental()
+    play.silence(448)
+    out = play.no_transcript() if text is None else play.transcript(text)
+    assert out[-1] == CancelReply("reply-1")
+
+
+def test_speech_after_the_hypothesis_drops_the_reply() -> None:
+    """And counts as a revision, as any."""
+    play = incremental()
+    play.speech(64) >> [CancelReply("reply-1")]
+    play.silence(64) >> [asked(2, 0, 512)]
+    assert play.transcript("hello world")[-1] == started("reply-2", ("user", "hello world"))
+
+
+def test_a_hypothesis_of_less_than_was_said_is_no_guess() -> None:
+    """A partial that was asked for in mid-speech comes in the pause."""
+    play = Playbook(replace(INCREMENTAL, partial_every_ms=100))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hel", 1) >> []
+
+
+def test_a_caller_who_goes_on_while_the_final_is_awaited() -> None:
+    """The reply to the turn before waits all the same."""
+    play = incremental()
+    play.silence(448)
+    play.speech(96) >> [Tell(say.SpeechStarted(832))]
+    assert Tell(ReplyStarted("reply-1")) in play.transcript("hello", 2)
