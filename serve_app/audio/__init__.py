@@ -8,6 +8,7 @@
     end_of_turn   whether speech that paused sounds complete
     log_mel    what Smart Turn listens to
     network    ONNX files of installed packages
+    echo       whether a voice is the agent's own, come back
     recent     the last stretch of a call's audio
     uplink     a client's messages → voice frames and windows of speech
     downlink   speech → a client's packets

@@ -62,6 +62,7 @@ class EchoGuard:
             self._resampler = Resampler(rate, _RATE)
         samples = to_float(self._resampler.push(pcm))
         start = max(self._now, self._played_end)
+        self._place(self._played_end, np.zeros(min(start - self._played_end, _KEEP), np.float32))
         self._played_end = start + len(samples)
         self._place(start, samples)
 

@@ -11,6 +11,9 @@
     patience        how long a pause must be to end a turn, by its sound and its words
     endpointing     where the caller's speech starts and ends
     agreement       the part of a growing hypothesis that may be shown
+    asides          what is heard over a reply and is no turn: nods and echoes
+    backchannel     the words of a nod, by language
+    echoed_words    which words are the agent's own, come back
     history         the messages, cut to what the caller heard
     spoken_text     what a language model writes → what a voice can say
     phrases         a stream of text → phrases worth speaking
