@@ -21,6 +21,7 @@ def graph_config(slots: int | None, speculation: Speculation) -> str:
     for stage, settings in stages(slots).items():
         arguments[stage] = {"backend": "timed", "settings": settings}
     arguments["turn"] = {
+        "end_of_turn": "silence",  # the pause alone, as with the control and the peer's setting
         "endpoint_ms": ENDPOINT_MS,
         "min_interrupt_ms": INTERRUPT_FRAMES * VAD_FRAME_MS,
         "speculation": speculation,
