@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from deployments.contracts import TextDelta
+
+CLAUSE_ENDS = frozenset(".,;:!?…\n。、，；：！？")
+"""What ends a clause is what a voice begins at: keeping it would keep the caller waiting."""
 
 
 async def coalesced(
     deltas: AsyncIterator[TextDelta], every_s: float
 ) -> AsyncGenerator[TextDelta, None]:
-    """The same text; the first delta as it comes, then at most one every `every_s` seconds.
+    """The same text; the first delta and the ends of clauses as they come, the rest gathered for
+    `every_s` seconds.
 
     A slow reader stops nothing: what it has not taken is gathered, at most one reply's text.
     Leaving early closes `deltas` before this returns, so that the model stops.
     """
     loop = asyncio.get_running_loop()
     waiting: list[str] = []
-    arrived = asyncio.Event()
+    arrived, due = asyncio.Event(), asyncio.Event()
 
     async def gather() -> None:
         async with aclosing(_as_generator(deltas)) as source:
             async for delta in source:
                 waiting.append(delta.text)
                 arrived.set()
+                if not CLAUSE_ENDS.isdisjoint(delta.text):
+                    due.set()
 
     task = asyncio.ensure_future(gather())
-    task.add_done_callback(lambda _: arrived.set())
+    task.add_done_callback(lambda _: (arrived.set(), due.set()))
     try:
         next_at = 0.0
         while not (task.done() and not waiting):
             await arrived.wait()
-            if not task.done() and (wait_s := next_at - loop.time()) > 0:
-                await asyncio.wait([task], timeout=wait_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_at):
+                    await due.wait()
             arrived.clear()
+            due.clear()
             text = "".join(waiting)
             waiting.clear()
             if text:
@@ -43,6 +51,7 @@ async def coalesced(
                 yield TextDelta(text)
             if task.done():
                 arrived.set()
+                due.set()
         task.result()
     finally:
         task.cancel()

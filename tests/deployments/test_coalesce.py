@@ -132,3 +132,10 @@ def test_no_text_is_lost_or_moved(script: list[str | float]) -> None:
     out = [text for _, text in run(timed(Source(*script)()))]
     assert "".join(out) == "".join(step for step in script if isinstance(step, str))
     assert "" not in out
+
+
+@in_virtual_time
+async def test_the_end_of_a_clause_is_not_kept() -> None:
+    """The voice waits for it: it comes when the model writes it, with what was gathered."""
+    source = Source("It", 0.015, " is", 0.002, " warm.", 0.002, " And", 0.002, " dry")
+    assert await timed(source()) == [(0.0, "It"), (17.0, " is warm."), (21.0, " And dry")]
