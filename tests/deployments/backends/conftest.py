@@ -1,0 +1,33 @@
+"""Which backends the contract suites run over: the embedded ones, or those of `--backend`."""
+
+from __future__ import annotations
+
+import pytest
+
+EMBEDDED = {
+    "stt": ("pocketsphinx", "timed"),
+    "llm": ("echo", "eliza", "timed"),
+    "tts": ("espeak", "timed"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--backend stt:faster-whisper`, as often as wanted."""
+    parser.addoption(
+        "--backend",
+        action="append",
+        metavar="STAGE:NAME",
+        help="a backend that is installed here, to test in place of the embedded ones",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`stt_name`, `llm_name` and `tts_name` are the backends of their stage."""
+    asked = metafunc.config.getoption("--backend", None)
+    for stage, embedded in EMBEDDED.items():
+        if f"{stage}_name" not in metafunc.fixturenames:
+            continue
+        prefix = f"{stage}:"
+        chosen = [name.removeprefix(prefix) for name in asked or () if name.startswith(prefix)]
+        names = embedded if asked is None else chosen
+        metafunc.parametrize(f"{stage}_name", names, scope="module")

@@ -1,0 +1,119 @@
+"""What every recogniser owes its stage, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import soxr
+
+from deployments import backends
+from deployments.contracts import (
+    SPEECH_RATE,
+    BadInput,
+    IncrementalSpeechToText,
+    SpeechRequest,
+    SpeechToText,
+    SpeechWindow,
+    StageInfo,
+    Transcript,
+)
+from tests.tiny import settings
+
+
+@pytest.fixture(scope="module")
+def stt(stt_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, StageInfo]]:
+    """A loaded recogniser and what it says of itself."""
+    backend = backends.create("stt", stt_name, settings("stt", stt_name, tmp_path_factory))
+    yield backend, backend.load()
+    backend.close()
+
+
+@pytest.fixture(scope="module")
+def speech() -> bytes:
+    """Two seconds of speech as a recogniser takes it."""
+    voice = backends.create("tts", "espeak", {})
+    voice.load()
+    chunks = list(voice.speak(SpeechRequest("hello how are you today")))
+    samples = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), np.int16)
+    return soxr.resample(samples, chunks[0].rate, SPEECH_RATE).astype(np.int16).tobytes()
+
+
+def hear(backend: object, info: StageInfo, pcm: bytes) -> Transcript:
+    """The final transcript, in whichever way the recogniser works."""
+    if not info.incremental:
+        return cast(SpeechToText, backend).transcribe([SpeechWindow(pcm, final=True)])[0]
+    stream = cast(IncrementalSpeechToText, backend).open(None)
+    try:
+        for at in range(0, len(pcm), SPEECH_RATE):
+            stream.feed(pcm[at : at + SPEECH_RATE])
+        return stream.finish()
+    finally:
+        stream.close()
+
+
+def heard(transcript: Transcript) -> list[object]:
+    """Words and times; confidences differ in the fifth place from one decoder to another."""
+    return [(word.text, word.start_ms, word.end_ms) for word in transcript.words] or [
+        transcript.text
+    ]
+
+
+def test_recogniser_says_what_it_is(stt: tuple[Any, StageInfo]) -> None:
+    """The way it works is the way it says it works."""
+    backend, info = stt
+    assert info.backend in backends.names("stt")
+    assert info.incremental == hasattr(backend, "open") != hasattr(backend, "transcribe")
+
+
+def test_recogniser_hears(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """Speech becomes words; their times, where known, are in order and within the audio."""
+    transcript = hear(*stt, speech)
+    assert len(transcript.text.split()) >= 4
+    ends = [0, *(word.end_ms for word in transcript.words)]
+    for word, end in zip(transcript.words, ends, strict=False):
+        assert end <= word.start_ms < word.end_ms <= len(speech) // 32 + 20
+        assert 0 <= word.confidence <= 1
+
+
+def test_recogniser_hears_the_same_again(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """Nothing that one caller said, or how loudly, changes what the next is heard to say."""
+    first = hear(*stt, speech)
+    noise = np.random.default_rng(1).integers(-20_000, 20_000, 48_000).astype(np.int16).tobytes()
+    hear(*stt, noise)
+    assert heard(hear(*stt, speech)) == heard(first)
+
+
+def test_recogniser_hears_two_at_once(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """Two callers in two threads are each heard as if alone."""
+    alone = hear(*stt, speech)
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(lambda _: hear(*stt, speech), range(2)))
+    assert [heard(transcript) for transcript in both] == [heard(alone)] * 2
+
+
+@pytest.mark.parametrize("pcm", [b"", bytes(2), bytes(64_000)])
+def test_recogniser_takes_silence(stt: tuple[Any, StageInfo], pcm: bytes) -> None:
+    """No audio, one sample, and two seconds of silence are no error."""
+    assert isinstance(hear(*stt, pcm), Transcript)
+
+
+def test_recogniser_refuses_half_a_sample(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """An odd number of bytes is the caller's mistake, and harms nobody after it."""
+    with pytest.raises(BadInput):
+        hear(*stt, b"\x00\x01\x02")
+    assert hear(*stt, speech).text
+
+
+def test_closed_recogniser_loads_again(
+    stt_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Closing frees; loading after it works."""
+    backend = backends.create("stt", stt_name, settings("stt", stt_name, tmp_path_factory))
+    backend.load()
+    backend.close()
+    assert backend.load().backend == stt_name
+    backend.close()
