@@ -24,7 +24,7 @@ help:
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/'
 	@echo 'make test-models   the backends with their real models'
-	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS='
+	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make check         ruff, pyright, import contracts'
 	@echo 'make format        put the sources into shape'
 	@echo 'make setup         make .venv (run, talk and the tests do it too); PYTHON=python3.12 chooses one'
@@ -72,7 +72,7 @@ test-models: $(VENV)/.dev
 
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench
-	@$(BIN)/python -m bench --peer $(PEER_VENV)/bin/python $(if $(CALLS),--calls $(CALLS)) $(if $(ALIGNMENTS),--alignments $(ALIGNMENTS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(filter-out undefined,$(origin SLOT_CALLS)),--slot-calls "$(SLOT_CALLS)")
+	@$(BIN)/python -m bench --peer $(PEER_VENV)/bin/python $(if $(CALLS),--calls $(CALLS)) $(if $(ALIGNMENTS),--alignments $(ALIGNMENTS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(filter-out undefined,$(origin SLOT_CALLS)),--slot-calls "$(SLOT_CALLS)") $(if $(filter-out undefined,$(origin JUDGED_CALLS)),--judged-calls "$(JUDGED_CALLS)")
 
 # The peer in an environment of its own: its pins are not ours.
 $(PEER_VENV)/.bench: requirements/bench.txt $(VENV)/.core

@@ -28,7 +28,7 @@ from bench.caller import Script
 from bench.clip import make_clip
 from bench.figures import Figures, as_json, figures_of, from_json
 from bench.picture import picture
-from bench.plan import ALIGNMENTS, CALLS, SLOT_CALLS
+from bench.plan import ALIGNMENTS, CALLS, JUDGED_CALLS, SLOT_CALLS
 from bench.report import floor_of, replaced, section
 from bench.row import measure, warm_up
 from bench.systems import ROOT, SYSTEMS, NotReady, System, running
@@ -71,6 +71,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Latency and capacity, measured.")
     parser.add_argument("--calls", type=_numbers, default=CALLS)
     parser.add_argument("--slot-calls", type=_numbers, default=SLOT_CALLS)
+    parser.add_argument("--judged-calls", type=_numbers, default=JUDGED_CALLS)
     parser.add_argument("--alignments", type=int, default=ALIGNMENTS)
     parser.add_argument("--systems", type=lambda text: text.split(","), default=names.split(","))
     parser.add_argument("--peer", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
@@ -98,7 +99,10 @@ async def _run(options: argparse.Namespace) -> None:
 
 def _groups(options: argparse.Namespace) -> list[Group]:
     chosen = [system for system in SYSTEMS if system.name in options.systems]
-    free = [Group(system, None, options.calls) for system in chosen]
+    free = [
+        Group(system, None, options.judged_calls if system.judged else options.calls)
+        for system in chosen
+    ]
     limited = [system for system in chosen if system.name in SLOT_SYSTEMS]
     return free + [
         Group(system, SLOTS, options.slot_calls) for system in limited if options.slot_calls
@@ -139,11 +143,12 @@ def _write(rows: Sequence[Figures], conditions: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     saved = {"conditions": conditions, "rows": [as_json(row) for row in rows]}
     (RESULTS / "bench.json").write_text(json.dumps(saved, indent=1) + "\n")
-    free = [row for row in rows if row.slots is None]
+    judged = [system.name for system in SYSTEMS if system.judged]
+    free = [row for row in rows if row.slots is None and row.system not in judged]
     names = [system.name for system in SYSTEMS if any(r.system == system.name for r in free)]
     (RESULTS / "bench.svg").write_text(picture(free, names, floor_of(free)))
     described = [(system.name, system.describes) for system in SYSTEMS]
-    made = section(rows, described, conditions, "../bench/results/bench.svg")
+    made = section(rows, described, judged, conditions, "../bench/results/bench.svg")
     document = DOCUMENT.read_text() if DOCUMENT.exists() else TITLE
     DOCUMENT.write_text(replaced(document, made))
 

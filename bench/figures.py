@@ -11,12 +11,10 @@ from typing import Any
 
 from bench.caller import Turn
 from bench.plan import FIRST_AUDIO_MS, FIRST_TOKEN_MS, P99_FROM_CALLS, STT_MS
-from bench.process_tree import Parts, total
+from bench.process_tree import RAY_PARTS, Parts, total
 from bench.row import Row
 
 NOMINAL_STAGE_MS = {"stt_ms": STT_MS, "llm_ms": FIRST_TOKEN_MS, "tts_ms": FIRST_AUDIO_MS}
-RAY_PARTS = ("gcs", "raylet", "controller", "proxy", "other Ray", "launcher")
-"""What Ray needs beside the deployments themselves."""
 NORMAL_95 = 1.96
 KNEE_FACTOR = 2.0
 

@@ -24,6 +24,8 @@ GRID_MS: Final = math.lcm(FRAME_MS, VAD_FRAME_MS)
 
 CALLS: Final = (1, 4, 8, 16, 24, 28, 32, 36, 40, 48)
 SLOT_CALLS: Final = (4, 8, 16)
+JUDGED_CALLS: Final = (1, 8)
+"""Rows of the systems that judge a pause by its sound; the clip is one voice saying one thing."""
 ALIGNMENTS: Final = 32
 LEAST_TURNS: Final = 4
 """Turns a call at least: with many calls the alignments repeat, and p99 has enough of them."""

@@ -31,6 +31,10 @@ _BY_WORD = (
 """The first word found in a command line names its part; Ray's own binaries come first."""
 
 
+RAY_PARTS = ("gcs", "raylet", "controller", "proxy", "other Ray", "launcher")
+"""What Ray needs beside the deployments themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process at one moment: CPU time so far in s, proportional memory in MB."""

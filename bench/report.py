@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from bench.figures import RAY_PARTS, Difference, Figures, knee, paired
+from bench.figures import Difference, Figures, knee, paired
 from bench.plan import ENDPOINT_MS, NOMINAL_MS
+from bench.process_tree import RAY_PARTS
 
 BEGIN = "<!-- bench: written by `make bench`; do not edit below -->"
 END = "<!-- bench: end -->"
@@ -28,10 +29,18 @@ def replaced(document: str, section: str) -> str:
 
 
 def section(
-    rows: Sequence[Figures], described: Sequence[tuple[str, str]], conditions: str, picture: str
+    rows: Sequence[Figures],
+    described: Sequence[tuple[str, str]],
+    judged: Sequence[str],
+    conditions: str,
+    picture: str,
 ) -> str:
-    """The bench's section, as Markdown. `picture`: the path of the SVG from the document."""
-    free = [row for row in rows if row.slots is None]
+    """The bench's section, as Markdown. `picture`: the path of the SVG from the document.
+
+    `judged`: the systems that judge a pause by its sound, in a table of their own.
+    """
+    free = [row for row in rows if row.slots is None and row.system not in judged]
+    by_sound = [row for row in rows if row.system in judged]
     limited = [row for row in rows if row.slots is not None]
     names = [name for name, _ in described if any(row.system == name for row in rows)]
     parts = [
@@ -51,7 +60,9 @@ def section(
     ]
     if limited:
         parts += ["### A voice with two slots", _latency(limited, names)]
-    parts += ["### Ratios", _ratios(free, names)]
+    if by_sound:
+        parts += ["### Every pause judged by its sound", _JUDGED, _judgements(by_sound, names)]
+    parts += ["### Ratios", _ratios(free, [name for name in names if name not in judged])]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -87,6 +98,28 @@ def _latency(rows: Sequence[Figures], names: Sequence[str]) -> str:
     ]
     note = "STT, LLM, TTS: what the system itself measured of each stage, over what it takes."
     return _table(rows, names, columns) + f"\n\n{note}"
+
+
+_JUDGED = """\
+Smart Turn decides beside the pause: Parley's way of using it, and the peer's default. The clip is a
+synthetic voice, which the network was not made for: this compares what is done with a verdict, not
+the verdicts."""
+
+
+def _judgements(rows: Sequence[Figures], names: Sequence[str]) -> str:
+    return _table(
+        rows,
+        names,
+        [
+            ("mean", lambda row: _number(row.first_audio and row.first_audio.mean)),
+            ("p50", lambda row: _number(row.first_audio and row.first_audio.p50)),
+            ("p95", lambda row: _number(row.first_audio and row.first_audio.p95)),
+            ("unanswered", lambda row: str(row.unanswered)),
+            ("early", lambda row: str(row.too_early)),
+            ("underruns", lambda row: str(row.underruns)),
+            ("CPU s / call-min", lambda row: f"{row.cpu:.2f}"),
+        ],
+    )
 
 
 def _cost(rows: Sequence[Figures], names: Sequence[str]) -> str:

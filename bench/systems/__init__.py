@@ -37,30 +37,36 @@ FrontDoor: TypeAlias = Literal["fast", "default"]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One line of the comparison. `command`: (port, TTS slots, peer's Python, work directory)."""
+    """One line of the comparison. `command`: (port, TTS slots, peer's Python, work directory).
+
+    `judged`: Smart Turn has a say in every pause, so it is compared with its like alone.
+    """
 
     name: str
     describes: str
     command: Callable[[int, int | None, Path, Path], list[str]]
     query: str = ""
+    judged: bool = False
 
 
 class NotReady(Exception):
     """A system did not answer in time, or ended; the text has the end of its log."""
 
 
-def _parley(front_door: FrontDoor, speculation: Speculation) -> System:
+def _parley(front_door: FrontDoor, speculation: Speculation, *, judged: bool = False) -> System:
     def command(port: int, slots: int | None, _peer: Path, work: Path) -> list[str]:
         config = work / "bench.yaml"
-        config.write_text(graph_config(slots, speculation))
+        config.write_text(graph_config(slots, speculation, judged=judged))
         launch = [sys.executable, str(ROOT / "launch.py"), "--config", str(config)]
         return [*launch, "--port", str(port), "--front-door", front_door]
 
     door = "HAProxy" if front_door == "fast" else "Serve's proxy"
     name = "parley" if front_door == "fast" else "parley-proxy"
     suffix = "" if speculation == "off" else f"-{speculation}"
+    suffix += "-smart" if judged else ""
     about = f"Parley behind {door}, speculation {speculation}"
-    return System(name + suffix, about, command, "/ws?codec=pcm16&rate=16000")
+    about += ", Smart Turn" if judged else ""
+    return System(name + suffix, about, command, "/ws?codec=pcm16&rate=16000", judged)
 
 
 def _control(early: bool) -> System:
@@ -74,23 +80,21 @@ def _control(early: bool) -> System:
     return System("control", "one asyncio process, no framework: the floor", command)
 
 
-def _pipecat(processes: int) -> System:
+def _pipecat(processes: int, *, judged: bool = False) -> System:
     def command(port: int, slots: int | None, peer: Path, _work: Path) -> list[str]:
         each = max(1, slots // processes) if slots else None
         bot = [str(peer), "-m", "bench.systems.pipecat_bot", "--stages", json.dumps(stages(each))]
+        bot += ["--smart-turn"] if judged else []
         if processes == 1:
             return [*bot, "--port", str(port)]
         balancer = [sys.executable, "-m", "bench.systems.balancer", "--port", str(port)]
         return [*balancer, "--servers", str(processes), "--", *bot]
 
-    one = "pipecat, lowest-latency setting, one process"
-    many = f"pipecat, lowest-latency setting, {processes} processes behind a balancer"
-    return System(
-        "pipecat" if processes == 1 else f"pipecat-x{processes}",
-        one if processes == 1 else many,
-        command,
-        "/ws",
-    )
+    name = "pipecat" if processes == 1 else f"pipecat-x{processes}"
+    many = "one process" if processes == 1 else f"{processes} processes behind a balancer"
+    if judged:
+        return System(f"{name}-smart", f"pipecat, its default, {many}", command, "/ws", judged)
+    return System(name, f"pipecat, lowest-latency setting, {many}", command, "/ws")
 
 
 SYSTEMS = (
@@ -101,6 +105,9 @@ SYSTEMS = (
     _parley("default", "off"),
     _pipecat(1),
     _pipecat(2),
+    _parley("fast", "off", judged=True),
+    _parley("fast", "reply", judged=True),
+    _pipecat(1, judged=True),
 )
 
 

@@ -14,14 +14,15 @@ Speculation: TypeAlias = Literal["off", "reply"]
 EMBEDDED = Path(__file__).resolve().parents[2] / "serve_config.embedded.yaml"
 
 
-def graph_config(slots: int | None, speculation: Speculation) -> str:
-    """A Serve config, as YAML."""
+def graph_config(slots: int | None, speculation: Speculation, *, judged: bool = False) -> str:
+    """A Serve config, as YAML. `judged`: Smart Turn has a say in every pause."""
     config = cast("dict[str, Any]", yaml.safe_load(EMBEDDED.read_text()))
     arguments = config["applications"][0]["args"]
     for stage, settings in stages(slots).items():
         arguments[stage] = {"backend": "timed", "settings": settings}
     arguments["turn"] = {
-        "end_of_turn": "silence",  # the pause alone, as with the control and the peer's setting
+        # By default the pause alone, as with the control and the peer's fastest setting.
+        "end_of_turn": "smart-turn" if judged else "silence",
         "endpoint_ms": ENDPOINT_MS,
         "min_interrupt_ms": INTERRUPT_FRAMES * VAD_FRAME_MS,
         "speculation": speculation,

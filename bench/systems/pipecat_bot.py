@@ -2,7 +2,8 @@
 
 Runs in the virtual environment of requirements/bench.txt. VAD stop and start as pipecat has them
 (0.2 s), `SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.0)`, no observers, no metrics, no
-turn tracking, log level WARNING. The serializer speaks the least of Parley's native protocol.
+turn tracking, log level WARNING. With `--smart-turn` its default decides the end of turn. The
+serializer speaks the least of Parley's native protocol.
 """
 
 # pipecat is not installed where the types are checked.
@@ -174,7 +175,7 @@ class TimedTts(TTSService):
                 step.add_done_callback(lambda _: chunks.close())
 
 
-def application(settings: dict[str, dict[str, object]]) -> FastAPI:
+def application(settings: dict[str, dict[str, object]], *, smart_turn: bool) -> FastAPI:
     """One pipeline a call; the three backends are shared by all calls of the process."""
     stt, llm, tts = (create(stage, "timed", settings[stage]) for stage in ("stt", "llm", "tts"))
     app = FastAPI()
@@ -196,7 +197,10 @@ def application(settings: dict[str, dict[str, object]]) -> FastAPI:
             user_params=LLMUserAggregatorParams(
                 vad_analyzer=SileroVADAnalyzer(params=VADParams(stop_secs=0.2)),
                 user_turn_strategies=UserTurnStrategies(
-                    stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.0)]
+                    # None: its default, Smart Turn.
+                    stop=None
+                    if smart_turn
+                    else [SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.0)]
                 ),
             ),
         )
@@ -224,11 +228,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="bench.systems.pipecat_bot")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--stages", type=json.loads, required=True)
+    parser.add_argument("--smart-turn", action="store_true")
     options = parser.parse_args()
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     uvicorn.run(
-        application(options.stages),
+        application(options.stages, smart_turn=options.smart_turn),
         host="127.0.0.1",
         port=options.port,
         loop="uvloop",

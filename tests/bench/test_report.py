@@ -29,7 +29,7 @@ def test_section_is_put_in_place() -> None:
 
 def test_section_has_the_ratios() -> None:
     """The section ends with knees and ratios to the peer, and shows paired differences."""
-    made = section(rows(), SYSTEMS, "Measured.", "x.svg")
+    made = section(rows(), SYSTEMS, [], "Measured.", "x.svg")
     assert "| 1 | `parley` | 506 |" in made
     assert "-99.0 ± 7.8" in made
     assert made.endswith("at 1: mean time to first audio 0.81, CPU 1.00")
@@ -48,3 +48,14 @@ def test_picture_is_xml_with_a_line_a_system() -> None:
     lines = root.findall(".//{http://www.w3.org/2000/svg}polyline")
     assert len(lines) == 2 * len(names)
     assert all(line.get("points") for line in lines)
+
+
+def test_judged_systems_have_a_table_of_their_own() -> None:
+    """They are in no other table, and in no ratio."""
+    judged = figures_of("parley-smart", None, row([400.0, 410.0]))
+    described = [*SYSTEMS, ("parley-smart", "ours, with Smart Turn")]
+    made = section([*rows(), judged], described, ["parley-smart"], "Measured.", "x.svg")
+    assert made.count("| 1 | `parley-smart` | 405 |") == 1
+    assert made.index("judged by its sound") < made.index("| 1 | `parley-smart` | 405 |")
+    assert "`parley-smart` to" not in made
+    assert "knee of `parley-smart`" not in made
