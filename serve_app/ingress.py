@@ -21,6 +21,7 @@ from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
 from serve_app.audio.end_of_turn import DETECTORS
+from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import EnergyVad, SileroVad
@@ -146,6 +147,7 @@ class Ingress:
                     policy.max_turn_ms + policy.prefix_ms,
                     max_message_ms=MAX_MESSAGE_MS,
                     echo=EchoGuard() if settings.turn.echo_guard else None,
+                    level=LevelTracker() if settings.turn.speculation != "off" else None,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(

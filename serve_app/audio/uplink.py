@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from deployments.contracts import SPEECH_RATE
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
+from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import BYTES_PER_SAMPLE, check_whole_samples, duration_ms, to_float
 from serve_app.audio.recent import RecentAudio
 from serve_app.audio.resample import Resampler
 from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, VoiceDetector
-from serve_app.conversation.events import VoiceFrame
+from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
 from serve_app.dialects import AudioFormat
 from serve_app.errors import PeerError
 
 _FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
 _SAMPLES_PER_MS = SPEECH_RATE // 1000
+
+EarEvent: TypeAlias = VoiceFrame | LevelDropped | LevelRose
 
 
 class Uplink:
@@ -25,7 +29,7 @@ class Uplink:
     `keep_ms` of audio stay readable; memory is fixed by it. A PCM16 message of more than
     `max_message_ms` is refused, as it would hold the event loop for long: 30 s of audio take
     0.1 to 0.3 s. How messages are cut changes nothing, so a caller may split long ones.
-    With `echo` the agent's own voice is no voice.
+    With `echo` the agent's own voice is no voice; with `level` drops of the level are told too.
     """
 
     def __init__(
@@ -36,16 +40,18 @@ class Uplink:
         *,
         max_message_ms: int = 30_000,
         echo: EchoGuard | None = None,
+        level: LevelTracker | None = None,
     ) -> None:
         self._decode = _decoder(format, max_message_ms)
         self._vad = vad
         self._echo = echo
+        self._level = level
         self._recent = RecentAudio(keep_ms * _SAMPLES_PER_MS)
         self._unframed = bytearray()
         self._framed_ms = 0
 
-    def accept(self, payload: bytes) -> list[VoiceFrame]:
-        """Take one message; the frames it completes, in order.
+    def accept(self, payload: bytes) -> list[EarEvent]:
+        """Take one message; the frames it completes and the drops it shows, in order.
 
         Raises PeerError, with nothing of the message taken in: `invalid_audio` (an odd number
         of PCM bytes, a bad Opus packet; the call goes on) or `message_too_big` (close 1009).
@@ -53,7 +59,11 @@ class Uplink:
         pcm = self._decode(payload)
         self._recent.append(pcm)
         self._unframed += pcm
-        return self._detect()
+        events: list[EarEvent] = [*self._detect()]
+        if self._level:
+            events += self._level.push(pcm)
+            events.sort(key=_known_ms)
+        return events
 
     def overhear(self, pcm: bytes, rate: int) -> None:
         """Reply audio (int16 mono PCM) leaves now; its echo in the caller's is no voice."""
@@ -94,6 +104,17 @@ class Uplink:
                 probability = self._echo.judge(frame, probability)
             frames.append(VoiceFrame(probability, self._framed_ms))
         return frames
+
+
+def _known_ms(event: EarEvent) -> int:
+    """How much of the call must be heard to know it."""
+    match event:
+        case VoiceFrame(end_ms=end_ms):
+            return end_ms
+        case LevelDropped(heard_ms=heard_ms):
+            return heard_ms
+        case LevelRose(at_ms=at_ms):
+            return at_ms
 
 
 def _decoder(format: AudioFormat, max_message_ms: int) -> Callable[[bytes], bytes]:

@@ -10,6 +10,9 @@
     finals          turns that were committed and wait for their final transcript
     patience        how long a pause must be to end a turn, by its sound and its words
     endpointing     where the caller's speech starts and ends
+    hush            where speech ends by its level, before the voice detector knows it
+    partials        the transcripts on the way: when one is due, what it shows
+    verdicts        what was judged of a pause by its sound
     agreement       the part of a growing hypothesis that may be shown
     asides          what is heard over a reply and is no turn: nods and echoes
     backchannel     the words of a nod, by language

@@ -79,6 +79,25 @@ class VoiceFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelDropped:
+    """From `at_ms` of the call to `heard_ms` its audio was far below the level of speech.
+
+    Speech may have ended there, though the voice detector cannot know it yet. Comes only where
+    replies are begun ahead of the commit.
+    """
+
+    at_ms: int
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRose:
+    """The quiet of the last `LevelDropped` ended at `at_ms`."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptReady:
     """A window was transcribed."""
 
@@ -148,6 +167,8 @@ Event: TypeAlias = (
     | ConfigChanged
     | HangUp
     | VoiceFrame
+    | LevelDropped
+    | LevelRose
     | TranscriptReady
     | TranscriptFailed
     | PauseJudged

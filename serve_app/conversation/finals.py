@@ -32,7 +32,6 @@ class Final:
     window_id: int
     start_ms: int
     end_ms: int
-    speech_end_ms: int
     asked_at: float
     transcript: Transcript | None = None
     stt_ms: float = 0.0
@@ -49,7 +48,7 @@ class _Committed:
     final: Final
     at: float
     pause_ms: float
-    speech_start_ms: int
+    speech_ms: tuple[int, int]
 
 
 class Finals:
@@ -69,9 +68,11 @@ class Finals:
         """A transcript is still to come."""
         return bool(self._committed)
 
-    def commit(self, final: Final, speech_start_ms: int, pause_ms: float, now: float) -> None:
-        """A turn is over; `final` is its transcript or will be."""
-        self._committed[final.window_id] = _Committed(final, now, pause_ms, speech_start_ms)
+    def commit(
+        self, final: Final, speech_ms: tuple[int, int], pause_ms: float, now: float
+    ) -> None:
+        """A turn is over; `final` is its transcript or will be. `speech_ms`: its start and end."""
+        self._committed[final.window_id] = _Committed(final, now, pause_ms, speech_ms)
         self._finish_in_order()
 
     def transcribed(self, window_id: int, transcript: Transcript, now: float) -> bool:
@@ -121,8 +122,7 @@ class Finals:
     def _finish(self, committed: _Committed, transcript: Transcript) -> None:
         final = committed.final
         words = tuple(_shifted(word, final.start_ms) for word in transcript.words)
-        start_ms, end_ms = committed.speech_start_ms, final.speech_end_ms
-        self._out.append(Tell(say.FinalTranscript(transcript.text, start_ms, end_ms, words)))
+        self._out.append(Tell(say.FinalTranscript(transcript.text, *committed.speech_ms, words)))
         self._complete.append(
             HeardTurn(
                 final.turn_id,

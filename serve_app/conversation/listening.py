@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from deployments.contracts import Transcript
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.agreement import Agreement, end_ms_of
-from serve_app.conversation.commands import Command, JudgePause, Tell, Transcribe
+from serve_app.conversation.commands import Command, Tell, Transcribe
 from serve_app.conversation.endpointing import Endpointer
 from serve_app.conversation.finals import Final, Finals, HeardTurn
+from serve_app.conversation.hush import Hush
+from serve_app.conversation.partials import Partials
 from serve_app.conversation.patience import pause_needed_ms
 from serve_app.conversation.policy import TurnPolicy
-
-JUDGED_MS = 8_000
-"""As much of a turn as is judged by its sound."""
-
-
-@dataclass(slots=True)
-class _Pause:
-    """A pause that may be the end, by where its voice ended, and what was judged of it."""
-
-    pause_id: int
-    voice_end_ms: int
-    probability: float | None = None
+from serve_app.conversation.verdicts import Verdicts
 
 
 @dataclass(slots=True)
@@ -32,18 +21,14 @@ class _Turn:
     turn_id: int
     speech_start_ms: int
     window_start_ms: int
-    partial_start_ms: int
-    partial_id: int | None = None
-    next_partial_ms: int = 0
-    fed_to_ms: int = 0
+    partials: Partials
     candidate_ms: int = 0
     final: Final | None = None
-    pause: _Pause | None = None
     words: str = ""
     words_to_ms: int = 0
+    answered_ms: int = 0
     revisions: int = 0
-    shown: bool = False
-    agreement: Agreement = field(default_factory=Agreement)
+    early_asks: int = 0
 
 
 class Listening:
@@ -56,10 +41,11 @@ class Listening:
         self._turn: _Turn | None = None
         self._finals = Finals(policy.stage_timeout_ms / 1000, out)
         self._windows = 0
-        self._pauses = 0
         self._turns = 0
         self._frame_at = 0.0
         self._heard_to_ms = 0
+        self._hush = Hush()
+        self._verdicts = Verdicts(out)
         self.endpoint_ms = policy.endpoint_ms
 
     @property
@@ -88,15 +74,35 @@ class Listening:
                 self._open()
             return
         if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
+            # A pause too short for a reply to begin in it is no revision: there are many.
+            turn.revisions += turn.answered_ms == turn.candidate_ms
             turn.candidate_ms = 0
             turn.final = None
-            turn.revisions += 1
         if self._is_over(turn):
             self._commit(turn, now)
         elif ear.pause_ms >= self._policy.speculate_after_ms:
             self._expect_end(turn, now)
-        elif ear.speech_ms >= turn.next_partial_ms:
+        elif ear.speech_ms >= turn.partials.next_ms:
             self._ask_partial(turn)
+        elif self._policy.incremental_stt:
+            self._look_ahead(turn, now)
+
+    def dropped(self, event: ev.LevelDropped, now: float) -> None:
+        """The level fell: this may be the end of the turn, as the voice will show."""
+        self._hush.begin(event.at_ms, event.heard_ms)
+        if self._turn:
+            self._look_ahead(self._turn, now)
+
+    def rose(self, event: ev.LevelRose) -> None:
+        """It was not, unless the voice has ended: then it is a noise."""
+        self._hush.end(event.at_ms)
+        turn = self._turn
+        if turn is None or turn.final is None or turn.candidate_ms:
+            return
+        partials, final = turn.partials, turn.final
+        if final.transcript is None and partials.awaited is None and partials.whole:
+            partials.ask(final.window_id, final.end_ms)
+        turn.final = None
 
     def consider(self, now: float) -> None:
         """Commit the turn if, by what is now known of its pause, that was long enough."""
@@ -105,9 +111,7 @@ class Listening:
 
     def judged(self, event: ev.PauseJudged) -> None:
         """Somebody listened to the turn up to a pause."""
-        pause = self._turn.pause if self._turn else None
-        if pause and pause.pause_id == event.pause_id:
-            pause.probability = event.probability
+        self._verdicts.judged(event)
 
     def ask_partial_now(self) -> None:
         """Words decide an interruption: do not wait for the next partial's time."""
@@ -127,12 +131,14 @@ class Listening:
         turn = self._turn
         if self._finals.transcribed(event.window_id, transcript, now) or turn is None:
             return ""
-        if event.window_id == turn.partial_id:
-            turn.partial_id = None
+        partials = turn.partials
+        if event.window_id == partials.awaited:
+            partials.awaited = None
             if turn.final is None or turn.final.transcript is None:
-                whole = turn.partial_start_ms == turn.window_start_ms
-                turn.words, turn.words_to_ms = transcript.text, turn.fed_to_ms if whole else 0
-            self._show_partial(turn, transcript)
+                turn.words = transcript.text
+                turn.words_to_ms = partials.to_ms if partials.whole else 0
+            if shown := partials.show(transcript, self._endpointer.now_ms):
+                self._out.append(Tell(say.PartialTranscript(shown)))
             return transcript.text
         if turn.final and event.window_id == turn.final.window_id:
             turn.final.settle(transcript, now)
@@ -145,8 +151,8 @@ class Listening:
         turn = self._turn
         if self._finals.failed(event):
             return
-        if turn and event.window_id == turn.partial_id:
-            turn.partial_id = None
+        if turn and event.window_id == turn.partials.awaited:
+            turn.partials.awaited = None
         elif turn and turn.final and event.window_id == turn.final.window_id:
             turn.final = None
 
@@ -162,10 +168,15 @@ class Listening:
         if turn is None or self._finals.awaited:
             return self._finals.guess()
         ear, policy = self._endpointer, self._policy
-        if not turn.words or not turn.candidate_ms or turn.words_to_ms < ear.voice_end_ms:
+        if turn.candidate_ms:
+            paused = not self._hush.just_ended(ear.now_ms)
+        else:
+            paused = self._hush.lasts(ear.voice_end_ms)
+        if not turn.words or not paused or turn.words_to_ms < self._spoken_to_ms:
             return None
         if turn.revisions >= policy.max_revisions or ear.speech_ms > policy.max_speculated_ms:
             return None
+        turn.answered_ms = turn.candidate_ms
         return HeardTurn(turn.turn_id, turn.words, 0.0, 0.0, 0.0)
 
     def deadline(self) -> float | None:
@@ -187,8 +198,8 @@ class Listening:
         # Never reaches into the turn before: its last words would be transcribed twice.
         window_start_ms = max(self._heard_to_ms, start_ms - self._policy.prefix_ms)
         self._turns += 1
-        self._turn = _Turn(self._turns, start_ms, window_start_ms, window_start_ms)
-        self._turn.next_partial_ms = self._policy.partial_every_ms
+        partials = Partials(self._policy, window_start_ms)
+        self._turn = _Turn(self._turns, start_ms, window_start_ms, partials)
         self._out.append(Tell(say.SpeechStarted(start_ms)))
 
     def _is_over(self, turn: _Turn) -> bool:
@@ -198,95 +209,99 @@ class Listening:
             return True
         if ear.pause_ms < self.endpoint_ms:
             return False
-        judged = turn.pause is not None and turn.pause.voice_end_ms == ear.voice_end_ms
         return ear.pause_ms >= pause_needed_ms(
             self._policy,
             self.endpoint_ms,
             turn.words,
             settled=self._is_settled(turn),
-            probability=turn.pause.probability if turn.pause and judged else None,
+            probability=self._verdicts.of(ear.voice_end_ms),
         )
+
+    @property
+    def _spoken_to_ms(self) -> int:
+        """Where the open turn's speech ended, as far as can be known now."""
+        return self._hush.spoken_to_ms(self._endpointer.voice_end_ms)
 
     def _is_settled(self, turn: _Turn) -> bool:
         """All that was said up to the pause was transcribed, or will not be before the commit."""
-        voice_end_ms = self._endpointer.voice_end_ms
         if self._policy.incremental_stt:
-            return turn.partial_id is None and turn.fed_to_ms >= voice_end_ms
+            return turn.partials.awaited is None and turn.partials.to_ms >= self._spoken_to_ms
         transcribed = turn.final is None or turn.final.transcript is not None
-        return transcribed and turn.candidate_ms >= voice_end_ms
-
-    def _ask_verdict(self, turn: _Turn) -> None:
-        ear = self._endpointer
-        if turn.pause and turn.pause.voice_end_ms == ear.voice_end_ms:
-            return
-        self._pauses += 1
-        turn.pause = _Pause(self._pauses, ear.voice_end_ms)
-        start_ms = max(turn.window_start_ms, ear.now_ms - JUDGED_MS)
-        self._out.append(JudgePause(self._pauses, start_ms, ear.now_ms))
+        return transcribed and turn.candidate_ms >= self._endpointer.voice_end_ms
 
     def _expect_end(self, turn: _Turn, now: float) -> None:
         """A pause that may be the end: have what decides it ready by the time it is."""
+        ear = self._endpointer
+        voice_end_ms = ear.voice_end_ms
         if self._policy.judged_pauses:
-            self._ask_verdict(turn)
-        voice_end_ms = self._endpointer.voice_end_ms
+            self._verdicts.ask(voice_end_ms, turn.window_start_ms, ear.now_ms)
         # Once a pause: should it fail, the commit asks again.
         fresh, turn.candidate_ms = turn.candidate_ms < voice_end_ms, voice_end_ms
         if not self._policy.incremental_stt:
-            if fresh:
+            if fresh and not self._covers(turn.final):
                 turn.final = self._ask_final(turn, now)
-        elif turn.fed_to_ms < voice_end_ms:
+        elif turn.partials.to_ms < self._spoken_to_ms:
             self._ask_partial(turn)
+
+    def _look_ahead(self, turn: _Turn, now: float) -> None:
+        """In a quiet that may be the end, have a transcript ready before the pause is one."""
+        ear, policy = self._endpointer, self._policy
+        if policy.speculation == "off" or ear.speech_ms > policy.max_speculated_ms:
+            return
+        partials, incremental = turn.partials, policy.incremental_stt
+        asked = partials.to_ms >= self._hush.at_ms if incremental else turn.final
+        often = turn.early_asks * policy.early_every_ms >= ear.speech_ms
+        if asked or often or turn.candidate_ms or not self._hush.lasts(ear.voice_end_ms):
+            return
+        if incremental and partials.awaited is not None:
+            return
+        turn.early_asks += 1
+        if incremental:
+            self._ask_partial(turn)
+        else:
+            turn.final = self._ask_final(turn, now)
+            partials.next_ms = ear.speech_ms + policy.partial_every_ms
+
+    def _covers(self, final: Final | None) -> bool:
+        """Whether all that was said lies in the final's window."""
+        return final is not None and final.end_ms >= self._spoken_to_ms
 
     def _commit(self, turn: _Turn, now: float) -> None:
         ear = self._endpointer
         guess = self.guess()
-        final = turn.final or self._ask_final(turn, now)
+        final = turn.final if self._covers(turn.final) else None
+        final = final or self._ask_final(turn, now)
         final.guess = guess
         self._heard_to_ms = final.end_ms
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
         pause_ms = ear.pause_ms
         self._turn = None
         ear.close()
-        self._finals.commit(final, turn.speech_start_ms, pause_ms, now)
+        speech = turn.speech_start_ms, ear.voice_end_ms
+        self._finals.commit(final, speech, pause_ms, now)
 
     def _ask_final(self, turn: _Turn, now: float) -> Final:
-        ear = self._endpointer
-        window_id, start_ms, end_ms = self._next_window(), turn.window_start_ms, ear.now_ms
-        if self._policy.incremental_stt and turn.fed_to_ms > ear.voice_end_ms:
+        window_id, start_ms, end_ms = self._next_window(), turn.window_start_ms, self._now_ms
+        if self._policy.incremental_stt and turn.partials.to_ms > self._spoken_to_ms:
             # All speech was fed at the pause: decoding the rest of it would only take time.
-            end_ms = turn.fed_to_ms
-        final = Final(turn.turn_id, window_id, start_ms, end_ms, ear.voice_end_ms, now)
+            end_ms = turn.partials.to_ms
+        final = Final(turn.turn_id, window_id, start_ms, end_ms, now)
         self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
         return final
 
     def _ask_partial(self, turn: _Turn) -> None:
-        ear = self._endpointer
-        turn.next_partial_ms = ear.speech_ms + self._policy.partial_every_ms
-        window_ms = ear.now_ms - turn.partial_start_ms
-        too_long = window_ms > self._policy.partial_window_ms and not self._policy.incremental_stt
-        if turn.partial_id is not None or too_long:
+        partials, to_ms = turn.partials, self._now_ms
+        partials.next_ms = self._endpointer.speech_ms + self._policy.partial_every_ms
+        if not partials.may_ask(to_ms):
             return
-        turn.partial_id = self._next_window()
-        turn.fed_to_ms = ear.now_ms
-        self._out.append(
-            Transcribe(
-                turn.partial_id, turn.turn_id, turn.partial_start_ms, ear.now_ms, final=False
-            )
-        )
+        window_id, start_ms = self._next_window(), partials.start_ms
+        partials.ask(window_id, to_ms)
+        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, to_ms, final=False))
 
-    def _show_partial(self, turn: _Turn, transcript: Transcript) -> None:
-        joint = " " if turn.shown and not turn.agreement.text else ""
-        agreed = turn.agreement.update(transcript.text)
-        if agreed:
-            self._out.append(Tell(say.PartialTranscript(joint + agreed)))
-            turn.shown = True
-        window_ms = self._endpointer.now_ms - turn.partial_start_ms
-        long = window_ms > self._policy.partial_window_ms * 2 // 3
-        agreed_end_ms = end_ms_of(turn.agreement.text, transcript.words)
-        if long and agreed_end_ms and not self._policy.incremental_stt:
-            # The next windows start at the last agreed word, so a long turn stays cheap.
-            turn.partial_start_ms += agreed_end_ms
-            turn.agreement = Agreement()
+    @property
+    def _now_ms(self) -> int:
+        """How much of the call was heard: a drop is told before its frame is."""
+        return max(self._endpointer.now_ms, self._hush.heard_ms)
 
     def _next_window(self) -> int:
         self._windows += 1

@@ -25,7 +25,10 @@ class TurnPolicy:
     speculation         what starts on that transcript: nothing, a reply's text, or the reply
                         with its voice; both are held back until the turn is committed
     max_speculated_ms   nothing is started for turns with more speech than this
-    max_revisions       pauses a turn went on after before nothing is started on its next ones
+    max_revisions       pauses a turn went on after, though a reply could begin in them, before
+                        nothing is started on its next ones
+    early_every_ms      a drop of the level may ask for a transcript before any pause: once for
+                        this much speech
     prefix_ms           audio before the first voice that belongs to the turn
     partial_every_ms    speech between partial transcripts
     partial_window_ms   the longest window a partial is made of
@@ -48,6 +51,7 @@ class TurnPolicy:
     speculation: Literal["off", "llm", "reply"] = "off"
     max_speculated_ms: int = 15_000
     max_revisions: int = 3
+    early_every_ms: int = 250
     prefix_ms: int = 320
     partial_every_ms: int = 500
     partial_window_ms: int = 12_000

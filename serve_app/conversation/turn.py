@@ -77,6 +77,12 @@ class TurnMachine:
         match event:
             case ev.VoiceFrame():
                 self._hear(event, now)
+            case ev.LevelDropped():
+                self._listening.dropped(event, now)
+                self._mind_transcripts(now)
+            case ev.LevelRose():
+                self._listening.rose(event)
+                self._mind_transcripts(now)
             case ev.TranscriptReady():
                 self._on_transcript(event, now)
             case ev.TranscriptFailed():
