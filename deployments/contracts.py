@@ -133,12 +133,15 @@ class AudioChunk:
 
     `next_max_chars`: set by the stage while others wait for the voice that made this: the next
     phrase should not be longer, so that they get their turn. Backends leave it None.
+    `queued`: set by the stage on a chunk without audio, for a speculative phrase that has to wait
+    for its turn; another chunk without audio says that it came. Backends leave it False.
     """
 
     pcm: bytes
     rate: int
     words: tuple[SpokenWord, ...] = ()
     next_max_chars: int | None = None
+    queued: bool = False
 
     @property
     def duration_ms(self) -> float:

@@ -19,6 +19,7 @@ from ray import serve
 
 from deployments import backends
 from deployments.contracts import (
+    SPEECH_RATE,
     AudioChunk,
     Overloaded,
     SpeechCapacity,
@@ -74,7 +75,19 @@ class TextToSpeechDeployment:
         """
         due_at = asyncio.get_running_loop().time() + request.slack_ms / 1000
         job = Job(next(self._keys), request.urgency, due_at, len(request.text))
-        await self._turn(job)
+        turn = self._submit(job)
+        try:
+            if request.urgency == "speculative" and not turn.done():
+                # So that it can be asked for again, as more urgent, once its turn is committed.
+                yield AudioChunk(b"", SPEECH_RATE, queued=True)
+                await turn
+                yield AudioChunk(b"", SPEECH_RATE)
+            await turn
+        except BaseException:
+            self._give_up(job, turn)
+            raise
+        finally:
+            del self._turns[job.key]
         stream = ThreadedStream(partial(self._backend.speak, request))
         stream.ended.add_done_callback(lambda _: self._let_go(job))
         audio_s, contended = 0.0, False
@@ -87,23 +100,20 @@ class TextToSpeechDeployment:
             stream.stop()
         self._learn(job, stream, audio_s)
 
-    async def _turn(self, job: Job) -> None:
-        """Wait for a slot, which then is the job's. Raises Overloaded."""
+    def _submit(self, job: Job) -> asyncio.Future[None]:
+        """Done once the job has a slot. Raises Overloaded where it gets none."""
         turn = self._turns[job.key] = asyncio.get_running_loop().create_future()
         refused = self._schedule.submit(job)
         if refused is not None and not self._turns[refused.key].done():
             self._turns[refused.key].set_exception(Overloaded("more urgent phrases wait"))
         self._start()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._schedule.withdraw(job.key)
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # The slot came in the same pass of the loop as the cancellation.
-                self._let_go(job)
-            raise
-        finally:
-            del self._turns[job.key]
+        return turn
+
+    def _give_up(self, job: Job, turn: asyncio.Future[None]) -> None:
+        """Its reader left before the voice began."""
+        self._schedule.withdraw(job.key)
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
+            self._let_go(job)
 
     def _start(self) -> None:
         """Give away the slots that are free."""

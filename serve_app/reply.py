@@ -72,9 +72,13 @@ class Reply:
         self._llm_ms: float | None = None
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
+        self._queued: asyncio.Timeout | None = None
 
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
+        if self._queued and self._playout.released:
+            self._queued.reschedule(0)
+            self._queued = None
         self._downlink.reset()
         self._room.set()
         self._changed.set()
@@ -142,13 +146,27 @@ class Reply:
             self._playout.end_phrase()
         except StageError as error:
             self._failed(error)
-            self._playout.abandon_phrase()
 
     async def _speak(self, phrase: str) -> None:
+        """A phrase that waits behind more urgent ones when its reply is released is asked for
+        again, as one of them."""
+        released = asyncio.timeout(None)
+        try:
+            async with released:
+                await self._ask_voice(phrase, released)
+        except TimeoutError:
+            await self._ask_voice(phrase, None)
+        finally:
+            self._queued = None
+
+    async def _ask_voice(self, phrase: str, released: asyncio.Timeout | None) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         async with aclosing(self._stages.speak(self._speech_request(phrase, asked_at))) as chunks:
             async for chunk in chunks:
+                self._queued = released if chunk.queued else None
+                if not chunk.pcm:
+                    continue
                 if self._tts_ms is None:
                     self._tts_ms = (loop.time() - asked_at) * 1000
                 self._max_chars = chunk.next_max_chars

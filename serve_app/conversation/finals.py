@@ -68,9 +68,7 @@ class Finals:
         """A transcript is still to come."""
         return bool(self._committed)
 
-    def commit(
-        self, final: Final, speech_ms: tuple[int, int], pause_ms: float, now: float
-    ) -> None:
+    def commit(self, final: Final, speech_ms: tuple[int, int], pause_ms: float, now: float) -> None:
         """A turn is over; `final` is its transcript or will be. `speech_ms`: its start and end."""
         self._committed[final.window_id] = _Committed(final, now, pause_ms, speech_ms)
         self._finish_in_order()

@@ -174,7 +174,8 @@ class Listening:
             paused = self._hush.lasts(ear.voice_end_ms)
         if not turn.words or not paused or turn.words_to_ms < self._spoken_to_ms:
             return None
-        if turn.revisions >= policy.max_revisions or ear.speech_ms > policy.max_speculated_ms:
+        most = policy.max_revisions + ear.speech_ms // policy.revision_every_ms
+        if turn.revisions >= most or ear.speech_ms > policy.max_speculated_ms:
             return None
         turn.answered_ms = turn.candidate_ms
         return HeardTurn(turn.turn_id, turn.words, 0.0, 0.0, 0.0)

@@ -94,14 +94,9 @@ class Playout:
         phrase.length_ms = self._pushed_ms - phrase.start_ms
 
     def end_phrase(self) -> None:
-        """The present phrase has all its audio."""
+        """The present phrase has all its audio. One that broke off is not ended: it never counts
+        whole."""
         self._phrases[-1].complete = True
-
-    def abandon_phrase(self) -> None:
-        """The present phrase broke off: what it has is all there will be, and none counts whole."""
-        phrase = self._phrases[-1]
-        if phrase.length_ms == 0:
-            self._phrases.pop()
 
     def end(self) -> None:
         """No more audio will come."""
@@ -226,7 +221,8 @@ class Playout:
         return " ".join(
             phrase.text
             for phrase in self._phrases
-            if phrase.start_ms < self._furthest_ms and phrase.start_ms + phrase.length_ms > since_ms
+            if phrase.length_ms and phrase.start_ms < self._furthest_ms
+            if phrase.start_ms + phrase.length_ms > since_ms
         )
 
     def _forget_heard(self, now: float) -> None:

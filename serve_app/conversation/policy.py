@@ -25,8 +25,9 @@ class TurnPolicy:
     speculation         what starts on that transcript: nothing, a reply's text, or the reply
                         with its voice; both are held back until the turn is committed
     max_speculated_ms   nothing is started for turns with more speech than this
-    max_revisions       pauses a turn went on after, though a reply could begin in them, before
+    max_revisions       pauses a turn went on after, though a reply was begun in them, before
                         nothing is started on its next ones
+    revision_every_ms   one more of them is allowed for this much speech
     early_every_ms      a drop of the level may ask for a transcript before any pause: once for
                         this much speech
     prefix_ms           audio before the first voice that belongs to the turn
@@ -51,6 +52,7 @@ class TurnPolicy:
     speculation: Literal["off", "llm", "reply"] = "off"
     max_speculated_ms: int = 15_000
     max_revisions: int = 3
+    revision_every_ms: int = 1_000
     early_every_ms: int = 250
     prefix_ms: int = 320
     partial_every_ms: int = 500

@@ -187,8 +187,7 @@ async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
         voice = Voice()
         replica = serving(voice)
         held = SpeechRequest("held", urgency="first")
-        job = asyncio.create_task(replica._turn(Job(100, "first", 0.0, 4)))
-        await job
+        await replica._submit(Job(100, "first", 0.0, 4))
         waiting = reading(replica, held.text)
         await until_waiting(replica, 1)
         steps = [waiting.cancel, lambda: replica._let_go(Job(100, "first", 0.0, 4))]  # noqa: B023
@@ -197,6 +196,44 @@ async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
         await asyncio.wait([waiting])
         assert len(await reading(replica, "next")) == 1
         assert (await replica.capacity()).running == 0
+
+
+async def test_a_speculative_phrase_says_that_it_waits_and_when_it_begins() -> None:
+    """By chunks without audio; one that need not wait, or is committed, says nothing."""
+    voice = Voice(blocks=True)
+    replica = serving(voice)
+    running = await busy(voice, replica)
+    waiting = [reading(replica, "perhaps", "speculative"), reading(replica, "now", "first")]
+    await until_waiting(replica, 2)
+    voice.go_on.set()
+    await running
+    perhaps, now = await asyncio.gather(*waiting)
+    told = [(chunk.pcm, chunk.queued) for chunk in perhaps]
+    assert told == [(b"", True), (b"", False), (b"perhaps", False)]
+    assert [chunk.pcm for chunk in now] == [b"now"]
+    at_once = await reading(replica, "hello", "speculative")
+    assert [chunk.pcm for chunk in at_once] == [b"hello"]
+
+
+async def test_a_speculative_phrase_that_is_left_while_it_waits_takes_no_slot() -> None:
+    """Its reader closes it between the chunks: before its turn, and when that has come."""
+    voice = Voice(blocks=True)
+    replica = serving(voice)
+    running = await busy(voice, replica)
+    early, late = (
+        replica.speak(SpeechRequest(text, urgency="speculative")) for text in ("early", "late")
+    )
+    for chunks in (early, late):
+        assert (await anext(chunks)).queued
+    await early.aclose()
+    assert (await replica.capacity()).waiting == 1
+    voice.go_on.set()
+    await running
+    assert not (await anext(late)).queued
+    await late.aclose()
+    capacity = await replica.capacity()
+    assert (capacity.running, capacity.waiting) == (0, 0)
+    assert voice.spoken == ["keeps busy"]
 
 
 async def test_too_many_phrases_cost_the_least_urgent() -> None:

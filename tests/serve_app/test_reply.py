@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from deployments.contracts import Message, ReplyRequest, SpeechRequest
+from deployments.contracts import AudioChunk, Message, ReplyRequest, SpeechRequest
 from serve_app.audio.downlink import Downlink
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -22,6 +22,8 @@ MESSAGES = (Message("user", "hi"),)
 OPTIONS = ReplyOptions("anna", "en-GB", "http://llm/v1", "Sorry about that.")
 SENTENCE = "Sentences of sixty characters or more become phrases alone here. "
 """2 s of audio, one phrase."""
+SOUND = [AudioChunk(bytes(3_200), 16_000)]
+"""0.1 s."""
 
 
 @dataclass
@@ -72,6 +74,50 @@ async def test_a_reply_reports_its_progress_under_its_id() -> None:
     assert {item.reply_id for item in rig.sent if isinstance(item, say.ReplyAudio)} == {"reply-7"}
     assert len(rig.sent) == len([i for i in rig.sent if isinstance(i, say.ReplyAudio)])
     assert rig.pcm == audio_of("Good morning to you.")
+
+
+def held_up(request: SpeechRequest) -> Script:
+    """A voice at which speculative phrases wait for 9 s, others 0.1."""
+    if request.urgency == "speculative":
+        return [AudioChunk(b"", 16_000, queued=True), 9.0, AudioChunk(b"", 16_000), *SOUND]
+    return [0.1, *SOUND]
+
+
+@in_virtual_time
+async def test_a_phrase_that_waits_is_asked_for_again_when_its_reply_is_released() -> None:
+    """As the first phrase of a committed reply; the one that waits is given up."""
+    stages = FakeStages(speak_as=held_up)
+    rig = Rig(stages, Playout(PlayoutPolicy(), released=False))
+    running = rig.start()
+    await asyncio.sleep(1)
+    rig.reply.wake()
+    assert [work.request.urgency for work in stages.of("tts")] == ["speculative"]
+    released_at = asyncio.get_running_loop().time()
+    rig.playout.release()
+    rig.reply.wake()
+    rig.reply.wake()
+    await asyncio.sleep(0.2)
+    first, again = stages.of("tts")
+    assert (first.how, again.how) == ("closed", "done")
+    assert (again.request.text, again.request.urgency) == (first.request.text, "first")
+    assert again.began_at == released_at
+    await running
+    assert rig.pcm == SOUND[0].pcm
+
+
+@in_virtual_time
+async def test_a_phrase_that_has_begun_is_not_asked_for_again() -> None:
+    """The voice is at it: its first audio is the soonest there is."""
+    waited = [AudioChunk(b"", 16_000, queued=True), 0.5, AudioChunk(b"", 16_000), 1.0, *SOUND]
+    stages = FakeStages(speak_as=lambda _: waited)
+    rig = Rig(stages, Playout(PlayoutPolicy(), released=False))
+    running = rig.start()
+    await asyncio.sleep(1)
+    rig.playout.release()
+    rig.reply.wake()
+    await running
+    assert len(stages.of("tts")) == 1
+    assert rig.pcm == SOUND[0].pcm
 
 
 @in_virtual_time
