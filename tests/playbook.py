@@ -127,6 +127,14 @@ class Playbook:
         """The caller is silent."""
         return self.frames(0.1, ms)
 
+    def drop(self) -> Commands:
+        """The level dropped 15 ms ago."""
+        return self(ev.LevelDropped(self.audio_ms - 15, self.audio_ms))
+
+    def rise(self) -> Commands:
+        """The level rises now."""
+        return self(ev.LevelRose(self.audio_ms))
+
     def transcript(
         self, text: str, window_id: int | None = None, *, words: Sequence[Word] = ()
     ) -> Commands:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from deployments.contracts import SPEECH_RATE
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
-from serve_app.audio.level import LevelTracker
+from serve_app.audio.level import STEP_MS, LevelTracker
 from serve_app.audio.pcm import BYTES_PER_SAMPLE, check_whole_samples, duration_ms, to_float
 from serve_app.audio.recent import RecentAudio
 from serve_app.audio.resample import Resampler
@@ -114,7 +114,7 @@ def _known_ms(event: EarEvent) -> int:
         case LevelDropped(heard_ms=heard_ms):
             return heard_ms
         case LevelRose(at_ms=at_ms):
-            return at_ms
+            return at_ms + STEP_MS
 
 
 def _decoder(format: AudioFormat, max_message_ms: int) -> Callable[[bytes], bytes]:

@@ -168,10 +168,11 @@ class Listening:
         if turn is None or self._finals.awaited:
             return self._finals.guess()
         ear, policy = self._endpointer, self._policy
-        if turn.candidate_ms:
-            paused = not self._hush.just_ended(ear.now_ms)
-        else:
+        if not turn.candidate_ms:
             paused = self._hush.lasts(ear.voice_end_ms)
+        else:  # A sound in the pause may be voice: that begins no reply, but drops none yet.
+            begun = turn.answered_ms == turn.candidate_ms
+            paused = begun or not self._hush.just_ended(ear.now_ms)
         if not turn.words or not paused or turn.words_to_ms < self._spoken_to_ms:
             return None
         most = policy.max_revisions + ear.speech_ms // policy.revision_every_ms

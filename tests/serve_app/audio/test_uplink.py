@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from serve_app.audio import codecs
 from serve_app.audio.codecs import native_available, new_encoder
 from serve_app.audio.echo import EchoGuard
+from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import Samples, level_dbfs
 from serve_app.audio.resample import resample_all
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import EnergyVad, SileroVad
-from serve_app.conversation.events import VoiceFrame
+from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
 from serve_app.dialects import AudioFormat
 from serve_app.errors import PeerError
 
@@ -44,6 +45,11 @@ def opus_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 def pcm16(rate: int, keep_ms: int = 2000) -> Uplink:
     """An uplink of PCM16."""
     return Uplink(AudioFormat("pcm16", rate), LevelDetector(), keep_ms)
+
+
+def levelled() -> Uplink:
+    """An uplink that tells drops of the level."""
+    return Uplink(AudioFormat("pcm16", 16_000), LevelDetector(), 9_000, level=LevelTracker())
 
 
 def opus_packets(pcm: bytes) -> list[bytes]:
@@ -195,6 +201,33 @@ def test_a_smaller_limit_is_kept() -> None:
     uplink = Uplink(AudioFormat("pcm16", 16_000), EnergyVad(), 1000, max_message_ms=100)
     with pytest.raises(PeerError, match=r"0\.1 s"):
         uplink.accept(bytes(3202))
+
+
+@given(sizes=st.lists(st.integers(50, 5_000), min_size=1, max_size=4))
+@settings(max_examples=20)
+def test_drops_of_the_level_come_in_order(sizes: list[int]) -> None:
+    """Between the frames that were heard before and after them, however messages are cut."""
+    random = np.random.default_rng(0)
+    loud, quiet = random.integers(-9_000, 9_000, 8_000), np.zeros(3_000)
+    pcm = np.concatenate((quiet, loud, quiet, loud, quiet)).astype("<i2").tobytes()
+    uplink, whole = levelled(), levelled()
+    events = [event for piece in pieces(pcm, sizes) for event in uplink.accept(piece)]
+    assert events == whole.accept(pcm)
+    levels = [event for event in events if not isinstance(event, VoiceFrame)]
+    assert levels == [
+        LevelDropped(690, 705),
+        LevelRose(875),
+        LevelDropped(1375, 1390),
+    ]
+
+
+def test_the_end_of_speech_is_told_before_the_detector_knows_it(speech: bytes) -> None:
+    """By the level, 20 ms and more ahead of the last frame that Silero takes for voice."""
+    uplink = Uplink(AudioFormat("pcm16", 16_000), SileroVad(), 9_000, level=LevelTracker())
+    events = uplink.accept(bytes(16_000) + speech + bytes(32_000))
+    voiced = [e.end_ms for e in events if isinstance(e, VoiceFrame) and e.probability > 0.35]
+    drops = [event.heard_ms for event in events if isinstance(event, LevelDropped)]
+    assert voiced[-1] - 200 < drops[-1] < voiced[-1] - 20
 
 
 def test_silence_for_ever_takes_no_memory() -> None:

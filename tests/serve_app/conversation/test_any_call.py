@@ -85,6 +85,7 @@ class RandomCall:
         """One thing happens."""
         actions = {
             self.hear: 10,
+            self.hush: 4,
             self.transcribe: 6,
             self.judge: 3,
             self.make_reply: 6,
@@ -108,6 +109,11 @@ class RandomCall:
     def hear(self) -> None:
         """Voice or silence."""
         self.play.frames(self.random.choice([0.1, 0.9]), self.random.randint(1, 20) * 32)
+
+    def hush(self) -> None:
+        """The level drops or rises, be it so or not."""
+        now_ms = self.play.audio_ms + self.random.randint(0, 20)
+        self.play(self.random.choice([ev.LevelDropped(now_ms - 15, now_ms), ev.LevelRose(now_ms)]))
 
     def wait(self) -> None:
         """No audio comes."""
