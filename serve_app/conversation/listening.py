@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -40,7 +41,7 @@ class Listening:
         self._endpointer = Endpointer(policy.endpointing)
         self._turn: _Turn | None = None
         self._finals = Finals(policy.stage_timeout_ms / 1000, out)
-        self._windows = 0
+        self._windows = count(1)
         self._turns = 0
         self._frame_at = 0.0
         self._heard_to_ms = 0
@@ -76,8 +77,7 @@ class Listening:
         if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
             # A pause too short for a reply to begin in it is no revision: there are many.
             turn.revisions += turn.answered_ms == turn.candidate_ms
-            turn.candidate_ms = 0
-            turn.final = None
+            turn.candidate_ms, turn.final = 0, None
         if self._is_over(turn):
             self._commit(turn, now)
         elif ear.pause_ms >= self._policy.speculate_after_ms:
@@ -97,12 +97,10 @@ class Listening:
         """It was not, unless the voice has ended: then it is a noise."""
         self._hush.end(event.at_ms)
         turn = self._turn
-        if turn is None or turn.final is None or turn.candidate_ms:
-            return
-        partials, final = turn.partials, turn.final
-        if final.transcript is None and partials.awaited is None and partials.whole:
-            partials.ask(final.window_id, final.end_ms)
-        turn.final = None
+        if turn and turn.final and not turn.candidate_ms:
+            if turn.final.transcript is None:
+                turn.partials.adopt(turn.final.window_id, turn.final.end_ms)
+            turn.final = None
 
     def consider(self, now: float) -> None:
         """Commit the turn if, by what is now known of its pause, that was long enough."""
@@ -135,10 +133,9 @@ class Listening:
         if event.window_id == partials.awaited:
             partials.awaited = None
             if turn.final is None or turn.final.transcript is None:
-                turn.words = transcript.text
-                turn.words_to_ms = partials.to_ms if partials.whole else 0
-            if shown := partials.show(transcript, self._endpointer.now_ms):
-                self._out.append(Tell(say.PartialTranscript(shown)))
+                turn.words, turn.words_to_ms = transcript.text, partials.heard_to_ms
+            if agreed := partials.show(transcript, self._endpointer.now_ms):
+                self._out.append(Tell(say.PartialTranscript(agreed)))
             return transcript.text
         if turn.final and event.window_id == turn.final.window_id:
             turn.final.settle(transcript, now)
@@ -161,8 +158,9 @@ class Listening:
         return self._finals.take_complete()
 
     def guess(self) -> HeardTurn | None:
-        """The turn to come: one that waits for its transcript, or the open one if its present
-        pause ended it. None where there is no such turn, or it is too long or too often revised.
+        """The turn to come: one that waits for its transcript, or the open one if it ended now.
+
+        None where there is no such turn, or it is too long or too often revised.
         """
         turn = self._turn
         if turn is None or self._finals.awaited:
@@ -171,8 +169,7 @@ class Listening:
         if not turn.candidate_ms:
             paused = self._hush.lasts(ear.voice_end_ms)
         else:  # A sound in the pause may be voice: that begins no reply, but drops none yet.
-            begun = turn.answered_ms == turn.candidate_ms
-            paused = begun or not self._hush.just_ended(ear.now_ms)
+            paused = turn.answered_ms == turn.candidate_ms or not self._hush.just_ended(ear.now_ms)
         if not turn.words or not paused or turn.words_to_ms < self._spoken_to_ms:
             return None
         most = policy.max_revisions + ear.speech_ms // policy.revision_every_ms
@@ -233,57 +230,54 @@ class Listening:
 
     def _expect_end(self, turn: _Turn, now: float) -> None:
         """A pause that may be the end: have what decides it ready by the time it is."""
-        ear = self._endpointer
-        voice_end_ms = ear.voice_end_ms
+        now_ms, voice_end_ms = self._endpointer.now_ms, self._endpointer.voice_end_ms
         if self._policy.judged_pauses:
-            self._verdicts.ask(voice_end_ms, turn.window_start_ms, ear.now_ms)
+            self._verdicts.ask(voice_end_ms, turn.window_start_ms, now_ms)
         # Once a pause: should it fail, the commit asks again.
         fresh, turn.candidate_ms = turn.candidate_ms < voice_end_ms, voice_end_ms
-        if not self._policy.incremental_stt:
-            if fresh and not self._covers(turn.final):
-                turn.final = self._ask_final(turn, now)
-        elif turn.partials.to_ms < self._spoken_to_ms:
-            self._ask_partial(turn)
+        if self._policy.incremental_stt:
+            if turn.partials.to_ms < self._spoken_to_ms:
+                self._ask_partial(turn)
+        elif fresh:
+            turn.final = self._covering(turn) or self._ask_final(turn, now)
 
     def _look_ahead(self, turn: _Turn, now: float) -> None:
         """In a quiet that may be the end, have a transcript ready before the pause is one."""
         ear, policy = self._endpointer, self._policy
-        if policy.speculation == "off" or ear.speech_ms > policy.max_speculated_ms:
-            return
-        partials, incremental = turn.partials, policy.incremental_stt
-        asked = partials.to_ms >= self._hush.at_ms if incremental else turn.final
         often = turn.early_asks * policy.early_every_ms >= ear.speech_ms
-        if asked or often or turn.candidate_ms or not self._hush.lasts(ear.voice_end_ms):
+        long = ear.speech_ms > policy.max_speculated_ms
+        if policy.speculation == "off" or often or long or turn.candidate_ms:
             return
-        if incremental and partials.awaited is not None:
+        partials = turn.partials
+        asked = turn.final or (policy.incremental_stt and partials.to_ms >= self._hush.at_ms)
+        busy = policy.incremental_stt and partials.awaited is not None
+        if asked or busy or not self._hush.lasts(ear.voice_end_ms):
             return
         turn.early_asks += 1
-        if incremental:
+        if policy.incremental_stt:
             self._ask_partial(turn)
         else:
             turn.final = self._ask_final(turn, now)
             partials.next_ms = ear.speech_ms + policy.partial_every_ms
 
-    def _covers(self, final: Final | None) -> bool:
-        """Whether all that was said lies in the final's window."""
-        return final is not None and final.end_ms >= self._spoken_to_ms
+    def _covering(self, turn: _Turn) -> Final | None:
+        """The turn's final, if all that was said lies in its window."""
+        return turn.final if turn.final and turn.final.end_ms >= self._spoken_to_ms else None
 
     def _commit(self, turn: _Turn, now: float) -> None:
         ear = self._endpointer
         guess = self.guess()
-        final = turn.final if self._covers(turn.final) else None
-        final = final or self._ask_final(turn, now)
+        final = self._covering(turn) or self._ask_final(turn, now)
         final.guess = guess
         self._heard_to_ms = final.end_ms
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
-        pause_ms = ear.pause_ms
+        speech_ms, pause_ms = (turn.speech_start_ms, ear.voice_end_ms), ear.pause_ms
         self._turn = None
         ear.close()
-        speech = turn.speech_start_ms, ear.voice_end_ms
-        self._finals.commit(final, speech, pause_ms, now)
+        self._finals.commit(final, speech_ms, pause_ms, now)
 
     def _ask_final(self, turn: _Turn, now: float) -> Final:
-        window_id, start_ms, end_ms = self._next_window(), turn.window_start_ms, self._now_ms
+        window_id, start_ms, end_ms = next(self._windows), turn.window_start_ms, self._now_ms
         if self._policy.incremental_stt and turn.partials.to_ms > self._spoken_to_ms:
             # All speech was fed at the pause: decoding the rest of it would only take time.
             end_ms = turn.partials.to_ms
@@ -296,15 +290,11 @@ class Listening:
         partials.next_ms = self._endpointer.speech_ms + self._policy.partial_every_ms
         if not partials.may_ask(to_ms):
             return
-        window_id, start_ms = self._next_window(), partials.start_ms
-        partials.ask(window_id, to_ms)
-        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, to_ms, final=False))
+        window = next(self._windows)
+        partials.ask(window, to_ms)
+        self._out.append(Transcribe(window, turn.turn_id, partials.start_ms, to_ms, final=False))
 
     @property
     def _now_ms(self) -> int:
         """How much of the call was heard: a drop is told before its frame is."""
         return max(self._endpointer.now_ms, self._hush.heard_ms)
-
-    def _next_window(self) -> int:
-        self._windows += 1
-        return self._windows

@@ -25,9 +25,9 @@ class Partials:
         """Length of speech at which the next is due."""
 
     @property
-    def whole(self) -> bool:
-        """Windows start where the turn does."""
-        return self.start_ms == self._turn_start_ms
+    def heard_to_ms(self) -> int:
+        """To where the last window holds the turn from its start; 0 if it begins later."""
+        return self.to_ms if self.start_ms == self._turn_start_ms else 0
 
     def may_ask(self, to_ms: int) -> bool:
         """Whether a window that ends there may be asked for now."""
@@ -37,6 +37,11 @@ class Partials:
     def ask(self, window_id: int, to_ms: int) -> None:
         """This window is asked for."""
         self.awaited, self.to_ms = window_id, to_ms
+
+    def adopt(self, window_id: int, to_ms: int) -> None:
+        """The window of a final that is none after all may show what it holds."""
+        if self.awaited is None and self.start_ms == self._turn_start_ms:
+            self.ask(window_id, to_ms)
 
     def show(self, transcript: Transcript, now_ms: int) -> str:
         """What a transcript adds to the text that was shown; empty where it is nothing."""
