@@ -11,8 +11,9 @@ It holds two things that may overlap: the caller's turn (`listening`) and the ag
     the pause is long  → the turn is committed; its final transcript starts the next reply.
                          How long: by the sound and the words before it (`patience`)
 
-With speculation the reply starts on the transcript of a pause that may yet turn out short,
-and is held back: nothing of it leaves, and history does not know it, before the commit.
+With speculation the reply starts on the transcript of a pause that may yet turn out short, or of
+a drop of the level that may be none, and is held back: nothing of it leaves, and history does not
+know it, before the commit.
 """
 
 from __future__ import annotations
