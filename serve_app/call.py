@@ -222,7 +222,7 @@ class Call:
 
     async def _take_in(self, event: ev.ClientEvent) -> None:
         if isinstance(event, ev.AudioReceived):
-            for frame in self._uplink.accept(event.payload):
+            for frame in self._uplink.accept(event.payload, in_turn=self._machine.in_turn):
                 await self._inbox.put(frame)
             return
         if isinstance(event, ev.ConfigChanged):

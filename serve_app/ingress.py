@@ -23,7 +23,7 @@ from serve_app.audio.echo import EchoGuard
 from serve_app.audio.end_of_turn import DETECTORS
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import EnergyVad, SileroVad
+from serve_app.audio.vad import FRAME_MS, EnergyVad, SileroVad
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
@@ -146,6 +146,7 @@ class Ingress:
                     policy.max_turn_ms + policy.prefix_ms,
                     max_message_ms=MAX_MESSAGE_MS,
                     echo=EchoGuard() if settings.turn.echo_guard else None,
+                    patience=policy.endpointing.start_ms // FRAME_MS,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(
