@@ -7,6 +7,7 @@
     microphone    the caller's sample clock: frames of 20 ms, utterances at set places
     player        what a caller hears: first audible sample, gaps of an 80 ms buffer
     caller        one paced call over a WebSocket
+    profile_ingress  CPU of the ingress by part, under such calls
     row           so many calls at once against one system, and what that cost it
     process_tree  CPU time and memory of a system, by part
     systems/      what is measured: how each is started, and the programs that are not Parley

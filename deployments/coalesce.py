@@ -11,12 +11,16 @@ from deployments.contracts import TextDelta
 CLAUSE_ENDS = frozenset(".,;:!?…\n。、，；：！？")
 """What ends a clause is what a voice begins at: keeping it would keep the caller waiting."""
 
+ENOUGH_WORDS = 3
+"""Fewer are no phrase yet."""
+
 
 async def coalesced(
-    deltas: AsyncIterator[TextDelta], every_s: float
+    deltas: AsyncIterator[TextDelta], every_s: float, later_s: float
 ) -> AsyncGenerator[TextDelta, None]:
     """The same text; the first delta and the ends of clauses as they come, the rest gathered for
-    `every_s` seconds.
+    `every_s` seconds, and for `later_s` once a clause of some words has ended: then there is
+    something to say.
 
     A slow reader stops nothing: what it has not taken is gathered, at most one reply's text.
     Leaving early closes `deltas` before this returns, so that the model stops.
@@ -36,7 +40,7 @@ async def coalesced(
     task = asyncio.ensure_future(gather())
     task.add_done_callback(lambda _: (arrived.set(), due.set()))
     try:
-        next_at = 0.0
+        next_at, words = 0.0, 0
         while not (task.done() and not waiting):
             await arrived.wait()
             with suppress(TimeoutError):
@@ -47,6 +51,9 @@ async def coalesced(
             text = "".join(waiting)
             waiting.clear()
             if text:
+                words += len(text.split())
+                if words >= ENOUGH_WORDS and not CLAUSE_ENDS.isdisjoint(text):
+                    every_s = later_s
                 next_at = loop.time() + every_s
                 yield TextDelta(text)
             if task.done():

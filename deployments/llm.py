@@ -14,7 +14,7 @@ from deployments import backends
 from deployments.coalesce import coalesced
 from deployments.contracts import LanguageModel, ReplyRequest, StageInfo, TextDelta
 
-COALESCE_S = 0.025
+COALESCE_S, LATER_S = 0.025, 0.1
 """Items on a handle cost CPU at both ends; text this much later is not heard."""
 
 
@@ -39,9 +39,9 @@ class LanguageModelDeployment:
         return self._info
 
     async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
-        """The reply's text: the first delta at once, later ones gathered for 25 ms."""
+        """The reply's text: the first delta at once, later ones gathered."""
         model = self._backend if request.server_url is None else await self._client(request)
-        async with aclosing(coalesced(model.reply(request), COALESCE_S)) as deltas:
+        async with aclosing(coalesced(model.reply(request), COALESCE_S, LATER_S)) as deltas:
             async for delta in deltas:
                 yield delta
 

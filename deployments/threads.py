@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-
-
-class _End:
-    """Marks the end of the items."""
-
-
-_END = _End()
 
 
 class ThreadedStream(Generic[T]):
@@ -29,7 +23,9 @@ class ThreadedStream(Generic[T]):
     def __init__(self, make: Callable[[], Iterator[T]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._make = make
-        self._items: asyncio.Queue[T | _End] = asyncio.Queue()
+        self._items: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.began_at = self._loop.time()
         self.first_at: float | None = None
@@ -44,12 +40,26 @@ class ThreadedStream(Generic[T]):
 
     async def __anext__(self) -> T:
         """The next item. Raises what `make` or a step raised, after the items before it."""
-        item = await self._items.get()
-        if isinstance(item, _End):
-            self._items.put_nowait(item)
-            self.ended.result()
-            raise StopAsyncIteration
-        return item
+        while True:
+            with self._lock:
+                if self._items:
+                    return self._items.popleft()
+                if self.ended.done():
+                    break
+                self._waiter = self._loop.create_future()
+            await self._waiter
+        self.ended.result()
+        raise StopAsyncIteration
+
+    async def gathered(self, until: float) -> list[T]:
+        """What was made and not read by `until`, or by the end if that comes first."""
+        wait_s = until - self._loop.time()
+        if wait_s > 0:
+            await asyncio.wait([self.ended], timeout=wait_s)
+        with self._lock:
+            items = list(self._items)
+            self._items.clear()
+        return items
 
     def stop(self) -> None:
         """Start no further step; returns at once."""
@@ -61,7 +71,7 @@ class ThreadedStream(Generic[T]):
             for item in items:
                 if self.first_at is None:
                     self.first_at = self._loop.time()
-                self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+                self._put(item)
                 if self._stopped.is_set():
                     return
         finally:
@@ -69,7 +79,21 @@ class ThreadedStream(Generic[T]):
             if close is not None:
                 close()
 
+    def _put(self, item: T) -> None:
+        """In the thread. A reader who does not wait is not woken."""
+        with self._lock:
+            self._items.append(item)
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            self._loop.call_soon_threadsafe(_wake, waiter)
+
     def _on_end(self, ended: asyncio.Future[None]) -> None:
         self.ended_at = self._loop.time()
         ended.exception()  # Whoever left early does not ask for it.
-        self._items.put_nowait(_END)
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -87,6 +87,7 @@ class Call:
         self._inbox: asyncio.Queue[ev.Event] = asyncio.Queue(INBOX_LIMIT)
         self._replies: dict[str, tuple[Reply, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
         self._close_code = SERVER_FAULT
 
     async def run(self) -> None:
@@ -97,6 +98,8 @@ class Call:
         except* ClientGone as gone:
             log.info("call %s: %s", self._id, gone.exceptions[0])
         finally:
+            if self._alarm:
+                self._alarm.cancel()
             waste = self._machine.speculation
             metrics.speculated(waste.started, waste.dropped)
             with suppress(TimeoutError):
@@ -108,7 +111,8 @@ class Call:
         writer = tasks.create_task(self._outbox.run())
         loop = asyncio.get_running_loop()
         while not self._machine.ended:
-            event = await self._next(self._machine.deadline())
+            self._wake_by(self._machine.deadline())
+            event = await self._inbox.get()
             for command in self._machine.handle(event, loop.time()):
                 self._perform(command, tasks)
         for task in self._tasks:
@@ -117,14 +121,19 @@ class Call:
         await asyncio.wait([writer], timeout=DRAIN_S)
         writer.cancel()
 
-    async def _next(self, deadline: float | None) -> ev.Event:
-        if not self._inbox.empty():
-            return self._inbox.get_nowait()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self._inbox.get()
-        except TimeoutError:
-            return ev.Tick()
+    def _wake_by(self, deadline: float | None) -> None:
+        """A Tick comes by then. It may come sooner: moving the timer at each event costs more."""
+        if deadline is None or (self._alarm and self._alarm.when() <= deadline):
+            return
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        # Where events wait, the loop comes by here again after the next.
+        if not self._inbox.full():
+            self._inbox.put_nowait(ev.Tick())
 
     def _perform(self, command: do.Command, tasks: asyncio.TaskGroup) -> None:
         match command:
@@ -222,7 +231,7 @@ class Call:
 
     async def _take_in(self, event: ev.ClientEvent) -> None:
         if isinstance(event, ev.AudioReceived):
-            for frame in self._uplink.accept(event.payload):
+            for frame in self._uplink.accept(event.payload, in_turn=self._machine.in_turn):
                 await self._inbox.put(frame)
             return
         if isinstance(event, ev.ConfigChanged):

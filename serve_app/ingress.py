@@ -24,7 +24,7 @@ from serve_app.audio.end_of_turn import DETECTORS
 from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import EnergyVad, SileroVad
+from serve_app.audio.vad import FRAME_MS, EnergyVad, SileroVad
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
@@ -148,6 +148,7 @@ class Ingress:
                     max_message_ms=MAX_MESSAGE_MS,
                     echo=EchoGuard() if settings.turn.echo_guard else None,
                     level=LevelTracker() if settings.turn.speculation != "off" else None,
+                    patience=policy.endpointing.start_ms // FRAME_MS,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(

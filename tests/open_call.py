@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from serve_app.audio.uplink import Uplink
+from serve_app.audio.vad import FRAME_MS
 from serve_app.call import Call, CallParts
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
@@ -55,7 +56,12 @@ def start(
         socket=client,
         dialect=dialect,
         machine=TurnMachine(policy, instructions, now),
-        uplink=Uplink(request.uplink, ScriptedVad(), policy.max_turn_ms + policy.prefix_ms),
+        uplink=Uplink(
+            request.uplink,
+            ScriptedVad(),
+            policy.max_turn_ms + policy.prefix_ms,
+            patience=policy.endpointing.start_ms // FRAME_MS,
+        ),
         stages=stages,
         reply_options=ReplyOptions(request.voice, request.language, request.llm_url, APOLOGY),
         send_timeout_s=SEND_TIMEOUT_S,

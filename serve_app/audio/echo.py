@@ -8,10 +8,13 @@ energy that nothing explains, so that frame stays voice.
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.audio.pcm import Samples, to_float
+from serve_app.audio.pcm import BYTES_PER_SAMPLE, Samples, to_float
 from serve_app.audio.resample import Resampler
 from serve_app.audio.vad import FRAME_SAMPLES
 
@@ -44,32 +47,50 @@ _RIDGE = 1e-2
 _SILENT = 1e-9
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Reply audio that nothing was compared with yet; times in samples of the comparison."""
+
+    start: float
+    end: float
+    pcm: bytes
+    rate: int
+
+
 class EchoGuard:
-    """One call's echo. Its clock is the caller's audio: 512 samples a `judge`."""
+    """One call's echo. Its clock is the caller's audio: 512 samples a `judge`.
+
+    Reply audio is resampled only once a frame has to be compared with it.
+    """
 
     def __init__(self) -> None:
         self._heard = np.zeros(2 * _WINDOW, np.float32)
         self._played = np.zeros(_KEEP, np.float32)
         self._now = 0
-        self._played_end = 0
+        self._played_end = 0.0
+        self._pieces: deque[_Piece] = deque()
+        self._placed_end = 0.0
+        self._written = 0
         self._resampler: Resampler | None = None
         self._delay = 0
         self._hits = 0
 
-    def play(self, pcm: bytes, rate: int) -> None:
-        """Reply audio (int16 mono PCM) leaves: it is heard after what left before, or now."""
-        if self._resampler is None or self._resampler.source_rate != rate:
-            self._resampler = Resampler(rate, _RATE)
-        samples = to_float(self._resampler.push(pcm))
-        start = max(self._now, self._played_end)
-        self._place(self._played_end, np.zeros(min(start - self._played_end, _KEEP), np.float32))
-        self._played_end = start + len(samples)
-        self._place(start, samples)
+    def play(self, pcm: bytes, rate: int, unjudged: int = 0) -> None:
+        """Reply audio (int16 mono PCM) leaves: it is heard after what left before, or now.
+
+        `unjudged`: samples of the caller's that came and still wait for `judge`.
+        """
+        start = max(self._now + unjudged // 2, self._played_end)
+        self._played_end = start + len(pcm) / BYTES_PER_SAMPLE * _RATE / rate
+        self._pieces.append(_Piece(start, self._played_end, pcm, rate))
+        while self._pieces[0].end < self._now - _REACH - _WINDOW:
+            self._pieces.popleft()
 
     def recall(self) -> None:
         """Nothing that has left and is still to be heard counts any more."""
+        self._place_all()
         self._resampler = None
-        self._played_end = min(self._played_end, self._now)
+        self._played_end = self._placed_end = min(self._played_end, self._now)
 
     def judge(self, frame: Samples, probability: float) -> float:
         """The probability of the caller's voice in the next 512 samples, where `probability` is
@@ -79,7 +100,23 @@ class EchoGuard:
         self._now += _FRAME
         if probability < _WORTH_A_LOOK or self._now - self._played_end > _REACH + _WINDOW:
             return probability
+        self._place_all()
         return 0.0 if self._is_echo() else probability
+
+    def _place_all(self) -> None:
+        """What has left since the last comparison, at the comparison's rate."""
+        for piece in self._pieces:
+            goes_on = piece.start == self._placed_end
+            if self._resampler is None or self._resampler.source_rate != piece.rate or not goes_on:
+                self._resampler = Resampler(piece.rate, _RATE)
+                gap = min(max(0, int(piece.start) - self._written), _KEEP)
+                self._place(self._written, np.zeros(gap, np.float32))
+                self._written = int(piece.start)
+            samples = to_float(self._resampler.push(piece.pcm))
+            self._place(self._written, samples)
+            self._written += len(samples)
+            self._placed_end = piece.end
+        self._pieces.clear()
 
     def _place(self, start: int, samples: Samples) -> None:
         """Into the ring, at `start` of the call."""
@@ -94,7 +131,7 @@ class EchoGuard:
         """What was due at the loudspeaker up to now; not yet sent, or long gone, is silence."""
         start = self._now - samples
         recent = np.take(self._played, np.arange(start, self._now), mode="wrap")
-        unsent = self._now - self._played_end
+        unsent = self._now - int(self._played_end)
         if unsent > 0:
             recent[max(0, samples - unsent) :] = 0
         return recent

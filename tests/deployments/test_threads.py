@@ -85,6 +85,28 @@ async def test_a_slow_reader_does_not_hold_up_the_thread() -> None:
     assert [item async for item in stream] == []
 
 
+async def test_what_was_made_meanwhile_is_gathered() -> None:
+    """All of it, once; at the end at once, whatever time was given."""
+    voice = Voice()
+    stream = ThreadedStream(lambda: voice)
+    assert await stream.gathered(asyncio.get_running_loop().time() + 60) == [1, 2, 3]
+    assert await stream.gathered(0.0) == []
+    assert [item async for item in stream] == []
+
+
+async def test_gathering_ends_at_its_time() -> None:
+    """The voice may go on: what it makes later is read later."""
+    voice = Voice(slow=2)
+    stream = ThreadedStream(lambda: voice)
+    assert await has(voice.entered)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 0.01
+    assert await stream.gathered(until) == [1]
+    assert loop.time() >= until - 0.001
+    voice.go_on.set()
+    assert [item async for item in stream] == [2, 3]
+
+
 async def test_stopping_closes_after_the_running_step() -> None:
     """At once for the reader; the iterator is closed when its step returns, not inside it."""
     voice = Voice(slow=2)

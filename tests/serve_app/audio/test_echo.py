@@ -113,3 +113,32 @@ def test_digital_silence_is_no_echo() -> None:
     guard = EchoGuard()
     guard.play(bytes(32_000), 16_000)
     assert guard.judge(np.zeros(FRAME, np.float32), 0.9) == 0.9
+
+
+def test_a_reply_that_nobody_speaks_over_is_not_kept(speech: bytes) -> None:
+    """Without a frame to compare, a long reply takes no more memory than the guard's reach."""
+    guard, quiet = EchoGuard(), np.zeros(FRAME, np.float32)
+    for _ in range(2_000):
+        guard.play(bytes(2 * FRAME), 16_000)
+        guard.judge(quiet, 0.0)
+    assert len(guard._pieces) < 40
+    reply = to_float(speech)
+    verdicts = judged(reply, echo_of(reply, 100, 0.2), guard=guard)
+    spoken = verdicts[20 : (len(reply) - 8_000) // FRAME - 1]
+    assert np.mean([verdict == 0 for verdict in spoken]) > 0.9
+
+
+def test_audio_that_waits_to_be_judged_counts_as_heard(speech: bytes) -> None:
+    """The reply is placed where the caller's audio is, not where the judging is."""
+    guard, reply = EchoGuard(), to_float(speech)
+    waiting = 3 * FRAME
+    microphone = np.concatenate((np.zeros(waiting, np.float32), echo_of(reply, 385, 0.3)))
+    sent, verdicts = 0, list[float]()
+    for at in range(0, len(microphone) - waiting, waiting):
+        while sent < min(len(reply), at + 4_000):
+            guard.play(from_float(reply[sent : sent + 640]), 16_000, waiting)
+            sent += 640
+        frames = microphone[at : at + waiting].reshape(-1, FRAME)
+        verdicts += [guard.judge(frame, 0.9) for frame in frames]
+    spoken = verdicts[3 + 17 + 12 : (len(reply) - 8_000) // FRAME]
+    assert np.mean([verdict == 0 for verdict in spoken]) > 0.9

@@ -17,7 +17,8 @@ from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import Samples, level_dbfs
 from serve_app.audio.resample import resample_all
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import EnergyVad, SileroVad
+from serve_app.audio.vad import FRAME_MS, EnergyVad, SileroVad
+from serve_app.conversation.endpointing import Endpointer, EndpointingPolicy
 from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
 from serve_app.dialects import AudioFormat
 from serve_app.errors import PeerError
@@ -269,3 +270,72 @@ def test_without_a_guard_nothing_is_overheard(speech: bytes) -> None:
     plain.overhear(speech, 16_000)
     plain.recall_overheard()
     assert max(frame.probability for frame in plain.accept(speech)) > 0.5
+
+
+# Patience
+
+
+class FirstSample:
+    """Answers with the frame's first sample, so that a test says which frames are voice."""
+
+    def push(self, frame: Samples) -> float:
+        return float(frame[0])
+
+
+def frame_of(probability: float) -> bytes:
+    """A frame that FirstSample answers with about this."""
+    return np.full(512, probability * 32_767, "<i2").tobytes()
+
+
+def patient() -> Uplink:
+    """An uplink that judges three frames at a time where nothing is said."""
+    return Uplink(AudioFormat("pcm16", 16_000), FirstSample(), 2000, patience=3)
+
+
+def counts(uplink: Uplink, probabilities: list[float], *, in_turn: bool) -> list[int]:
+    """How many frames each message of one frame brings."""
+    return [len(uplink.accept(frame_of(value), in_turn=in_turn)) for value in probabilities]
+
+
+def test_silent_frames_wait_for_each_other() -> None:
+    """Three at a time, in order, with their own times; none is lost."""
+    uplink = patient()
+    assert counts(uplink, [0.0] * 6, in_turn=False) == [1, 0, 0, 3, 0, 0]
+    last = uplink.accept(frame_of(0.6), in_turn=False)
+    assert [frame.end_ms for frame in last] == [160, 192, 224]
+    assert [round(frame.probability, 1) for frame in last] == [0.0, 0.0, 0.6]
+
+
+def test_no_frame_waits_in_a_turn() -> None:
+    """Whatever is heard; the first of them brings those that waited."""
+    uplink = patient()
+    assert counts(uplink, [0.0] * 3, in_turn=False) == [1, 0, 0]
+    assert counts(uplink, [0.0] * 3, in_turn=True) == [3, 1, 1]
+
+
+def test_no_frame_waits_after_something_like_voice() -> None:
+    """Until a frame is surely none."""
+    uplink = patient()
+    assert counts(uplink, [0.3, 0.6, 0.3, 0.1, 0.1, 0.1, 0.1], in_turn=False) == [
+        *(1, 1, 1, 1),
+        *(0, 0, 3),
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.4, 0.6, 0.9]), max_size=40))
+def test_no_turn_begins_later_for_patience(probabilities: list[float]) -> None:
+    """With as many frames as begin a turn, the message that opens it is the same."""
+
+    def opened_by(uplink: Uplink) -> int | None:
+        endpointer = Endpointer(EndpointingPolicy())
+        for number, probability in enumerate(probabilities):
+            for frame in uplink.accept(frame_of(probability), in_turn=endpointer.speaking):
+                endpointer.hear(frame)
+            if endpointer.speaking:
+                return number
+        return None
+
+    eager = Uplink(AudioFormat("pcm16", 16_000), FirstSample(), 2000)
+    assert EndpointingPolicy().start_ms == 3 * FRAME_MS
+    assert opened_by(patient()) == opened_by(eager)

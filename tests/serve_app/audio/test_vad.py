@@ -127,6 +127,22 @@ def test_silero_sees_the_end_of_the_frame_before(monkeypatch: pytest.MonkeyPatch
     assert inputs[1].tolist() == [samples[448:].tolist()]
 
 
+def test_the_smaller_network_answers_as_the_usual_one(speech: bytes) -> None:
+    """The file for 16 kHz alone holds the same network as the one that asks for the rate."""
+    path = network.file_of_package("silero_vad", "data/silero_vad.onnx")
+    assert path is not None
+    usual, state = network.load_network(path), np.zeros((2, 1, 128), np.float32)
+    context, expected = np.zeros(64, np.float32), list[float]()
+    for frame in to_float(speech)[: 60 * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES):
+        whole = np.concatenate((context, frame))[np.newaxis]
+        feed = {"input": whole, "state": state, "sr": np.array(16_000, np.int64)}
+        probability, state = usual.run(None, feed)
+        expected.append(float(probability[0, 0]))
+        context = frame[-64:]
+    found = probabilities(SileroVad(), speech)[: len(expected)]
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.usefixtures("fresh_session")
 def test_the_network_is_loaded_once() -> None:
     """Calls share one network."""

@@ -13,28 +13,28 @@ from tests.player import drive, phrase, silence
 
 
 def test_audio_leaves_in_slices_with_their_place() -> None:
-    """A chunk is cut into 40 ms slices; the last is what is left."""
+    """A chunk is cut into 80 ms slices; the last is what is left."""
     playout = Playout(PlayoutPolicy())
     playout.begin_phrase("hello")
-    playout.push(silence(100))
+    playout.push(silence(180))
     pieces = drive(playout, 5.0, 5.0)
     assert [(p.start_ms, p.end_ms, len(p.pcm)) for p in pieces] == [
-        (0, 40, 1280),
-        (40, 80, 1280),
-        (80, 100, 640),
+        (0, 80, 2560),
+        (80, 160, 2560),
+        (160, 180, 640),
     ]
     assert playout.take(5.0) is None
     assert playout.next_at(5.0) is None
 
 
 def test_pacing_keeps_the_lead() -> None:
-    """At once 240 ms leave, then a slice every 40 ms."""
+    """At once 240 ms leave, then a slice every 80 ms."""
     playout = Playout(PlayoutPolicy())
     phrase(playout, "one two three four five")
-    assert len(drive(playout, 0.0, 0.0)) == 6
-    assert playout.next_at(0.0) == pytest.approx(0.03)
-    assert playout.take(0.02) is None
-    assert len(drive(playout, 0.0, 0.5)) == 12
+    assert len(drive(playout, 0.0, 0.0)) == 3
+    assert playout.next_at(0.0) == pytest.approx(0.07)
+    assert playout.take(0.06) is None
+    assert len(drive(playout, 0.0, 0.5)) == 6
     assert playout.over_at() is None
 
 
@@ -44,7 +44,7 @@ def test_dry_playout_starts_afresh() -> None:
     phrase(playout, "one")
     drive(playout, 0.0, 0.0)
     phrase(playout, "two three four")
-    assert len(drive(playout, 10.0, 10.0)) == 6
+    assert len(drive(playout, 10.0, 10.0)) == 3
 
 
 def test_over_when_the_loudspeaker_is_done() -> None:
@@ -70,7 +70,7 @@ def test_held_back_until_released() -> None:
     assert playout.over_at() is None
     playout.release()
     assert playout.released
-    assert len(drive(playout, 0.0, 0.0)) == 5
+    assert len(drive(playout, 0.0, 0.0)) == 3
 
 
 def test_buffer_limit_asks_for_no_more() -> None:
@@ -97,7 +97,7 @@ def test_pause_recalls_what_was_not_heard() -> None:
     assert not playout.paused
     piece = playout.take(1.0)
     assert piece is not None
-    assert (piece.start_ms, piece.end_ms) == (pytest.approx(250), pytest.approx(280))
+    assert (piece.start_ms, piece.end_ms) == (pytest.approx(250), pytest.approx(320))
 
 
 def test_pause_before_any_audio_recalls_nothing() -> None:
@@ -108,7 +108,7 @@ def test_pause_before_any_audio_recalls_nothing() -> None:
     assert playout.take(1.0) is None
     assert playout.resume() == 0
     assert not playout.started
-    assert len(drive(playout, 2.0, 2.0)) == 5
+    assert len(drive(playout, 2.0, 2.0)) == 3
 
 
 def test_pause_when_dry_recalls_nothing() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.contracts import AudioChunk
-from serve_app.conversation.playout import Playout, PlayoutPolicy
+from serve_app.conversation.playout import SLICE_MS, Playout, PlayoutPolicy
 from tests.player import MS, Player, drive, phrase, silence
 
 TINY = 1e-6
@@ -18,7 +18,7 @@ def test_chunks_of_any_size_leave_within_the_lead() -> None:
 
     @given(
         st.lists(st.tuples(st.integers(1, 30_000), st.sampled_from([8_000, 22_050, 48_000]))),
-        st.integers(60, 1_000),
+        st.integers(SLICE_MS, 1_000),
     )
     @settings(deadline=None)
     def holds(chunks: list[tuple[int, int]], max_lead_ms: int) -> None:
