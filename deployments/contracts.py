@@ -19,13 +19,25 @@ from typing import Literal, Protocol, TypeAlias
 SPEECH_RATE = 16_000
 """Sample rate of every window of speech, in Hz."""
 
+VoiceFault: TypeAlias = Literal[
+    "invalid_value", "voice_not_found", "voice_exists", "cloning_not_supported"
+]
+"""What is wrong with a request to register, delete or speak with a voice."""
+
 
 class BackendError(Exception):
     """Base of everything a backend raises on purpose."""
 
 
 class BadInput(BackendError):
-    """The request itself cannot be served: an unknown voice, a language the model lacks."""
+    """The request itself cannot be served: an unknown voice, a language the model lacks.
+
+    `code` says what is wrong with it, to those who register voices.
+    """
+
+    def __init__(self, message: str, code: VoiceFault = "invalid_value") -> None:
+        super().__init__(message)
+        self.code: VoiceFault = code
 
 
 class Overloaded(BackendError):
@@ -109,6 +121,11 @@ class SpeechRequest:
     `slack_ms`: how long the caller still has sound, when this is sent; a span and not a time,
     because the clocks of two machines differ. A phrase that runs is not interrupted, so whoever
     has a long text that nobody waits for sends it in phrases too.
+
+    `recording`: set by the stage where `voice` is a registered one: a wav file, mono int16 of
+    24 kHz. What a backend derives from it may be kept beside it, in files that begin with the
+    backend's name: the folder goes with the voice, but not while a phrase that was given it runs.
+    Another recording never has the same path.
     """
 
     text: str
@@ -116,6 +133,27 @@ class SpeechRequest:
     language: str | None = None
     urgency: Urgency = "offline"
     slack_ms: float = 0.0
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cloning:
+    """That a backend speaks with registered voices, and how long a recording it needs."""
+
+    min_s: float
+    max_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that may be asked for; one that was registered has a time and a length.
+
+    `created_at` in seconds since 1970, `seconds` of recording.
+    """
+
+    name: str
+    created_at: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +194,8 @@ class StageInfo:
     `incremental`: the recogniser keeps a decoder per stream, so windows are sent as pieces.
     `voices`, `languages`: what may be asked for; an empty tuple means anything may.
     `slots`: phrases that a voice makes at once; None: any number.
+    `cloning`: set by the stage from the backend's attribute; with it, `voices` are the backend's
+    own, and registered ones may be asked for besides.
     """
 
     backend: str
@@ -163,6 +203,7 @@ class StageInfo:
     voices: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     slots: int | None = 1
+    cloning: Cloning | None = None
     details: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -247,7 +288,11 @@ class LanguageModel(Protocol):
 
 
 class TextToSpeech(Protocol):
-    """Speaks phrases. Methods may block: the shell runs them in threads."""
+    """Speaks phrases. Methods may block: the shell runs them in threads.
+
+    One that speaks with registered voices has an attribute `cloning: Cloning | None`, which the
+    shell reads once it is loaded.
+    """
 
     def load(self) -> StageInfo:
         """Load and warm the model. Raises LoadFailed."""
