@@ -67,7 +67,7 @@ def recorded_s(wav: bytes) -> float:
         with wave.open(io.BytesIO(wav)) as file:
             form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
             frames = len(file.readframes(file.getnframes())) // 2
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk of a bad size.
         raise BadInput(f"the recording is not a wav file: {error}") from error
     if form != (1, 2, RATE):
         raise BadInput(f"the recording is not mono int16 of {RATE} Hz")

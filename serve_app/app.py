@@ -12,6 +12,7 @@ from deployments import backends
 from deployments.llm import LanguageModelDeployment
 from deployments.stt import SpeechToTextDeployment
 from deployments.tts import TextToSpeechDeployment
+from deployments.voices import VoiceStore
 from serve_app.errors import ConfigError, Stage
 from serve_app.ingress import Ingress
 from serve_app.settings import Settings, StageSettings, model_choice
@@ -31,7 +32,9 @@ def build(settings: Settings) -> serve.Application:
         chosen,
         SpeechToTextDeployment.options(max_ongoing_requests=slots).bind(stt.backend, stt.settings),
         LanguageModelDeployment.options(max_ongoing_requests=slots).bind(llm.backend, llm.settings),
-        TextToSpeechDeployment.options(max_ongoing_requests=slots).bind(tts.backend, tts.settings),
+        TextToSpeechDeployment.options(max_ongoing_requests=slots).bind(
+            tts.backend, tts.settings, VoiceStore(settings.voices_dir, settings.voices_redis_url)
+        ),
     )
 
 

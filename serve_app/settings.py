@@ -89,6 +89,10 @@ class Settings(_Frozen):
     apology: str = "Sorry, something went wrong. Please say that again."
     voice: str | None = None
     language: str | None = None
+    voices_dir: str = "~/.local/share/parley/voices"
+    """Where registered voices are kept, on every machine that speaks; `~` is the user's home."""
+    voices_redis_url: str | None = None
+    """A Redis that keeps them instead, where several machines speak: `redis://host:6379/0`."""
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
 
