@@ -122,10 +122,10 @@ class SpeechRequest:
     because the clocks of two machines differ. A phrase that runs is not interrupted, so whoever
     has a long text that nobody waits for sends it in phrases too.
 
-    `recording`: set by the stage where `voice` is a registered one: a wav file, mono int16 of
-    24 kHz. What a backend derives from it may be kept beside it, in files that begin with the
-    backend's name: the folder goes with the voice, but not while a phrase that was given it runs.
-    Another recording never has the same path.
+    `recording`: set by the stage where `voice` is a registered one: the path of a mono int16 wav
+    file of 24 kHz. What a backend derives from it, it may keep in the same folder, under file
+    names that begin with its own: the folder goes when the voice is deleted, never while a phrase
+    that was given it runs. The path is never given to another recording.
     """
 
     text: str
