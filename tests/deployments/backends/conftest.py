@@ -1,4 +1,4 @@
-"""Which backends the contract suites run over: the embedded ones, or those of `--backend`."""
+"""Which backends the contract suites run over: those that need nothing more, or `--backend`s."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 EMBEDDED = {
     "stt": ("pocketsphinx", "timed"),
     "llm": ("echo", "eliza", "timed"),
-    "tts": ("espeak", "timed"),
+    "tts": ("espeak", "timed", "openai", "elevenlabs"),
 }
 
 
