@@ -18,7 +18,6 @@ from clients.voice_client import CallRefused
 from launcher.session import session_members
 from tests.e2e.caller import calling
 from tests.e2e.graph import ROOT, Graph, running
-from tests.e2e.voice_graph import REPLICAS
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -35,6 +34,7 @@ applications:
       tts: {backend: timed}
       voices_dir: DIRECTORY
 """
+REPLICAS = 2
 QUERY: dict[str, Any] = {"codec": "pcm16", "rate": 16_000}
 FORM = {"name": "anna", "consent": "true"}
 

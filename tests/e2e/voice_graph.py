@@ -18,7 +18,6 @@ from serve_app.ingress import Ingress
 from serve_app.settings import Settings
 
 RATE = 24_000
-REPLICAS = 2
 
 
 class Parrot:
@@ -52,9 +51,9 @@ def build(settings: Settings) -> serve.Application:
     """The same graph as the real builder's, over the backend above and the timed ones."""
     small = {"max_ongoing_requests": 64, "ray_actor_options": {"num_cpus": 0.1}}
     store = VoiceStore(os.path.expanduser(settings.voices_dir))
-    tts = serve.deployment(
-        name="TextToSpeech", num_replicas=REPLICAS, health_check_period_s=1, **small
-    )(_Tts)
+    tts = serve.deployment(name="TextToSpeech", num_replicas=2, health_check_period_s=1, **small)(
+        _Tts
+    )
     return Ingress.options(**small).bind(
         settings,
         SpeechToTextDeployment.options(**small).bind("timed", {}),
