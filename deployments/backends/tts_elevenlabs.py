@@ -28,6 +28,7 @@ _RATE = 24_000
 _TAKES_LANGUAGE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
 """Models that may be told the language; the others refuse to be."""
 _STARTS = "character_start_times_seconds"
+_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 _LOOK_AHEAD = 16
 """Characters of a text that its alignment may leave out in one place."""
 
@@ -100,7 +101,7 @@ class ElevenLabs:
         text = request.text.encode(errors="ignore").decode()
         if not text.strip():
             return
-        voice = request.voice or self._voice
+        voice = self._voice_id(request.voice or self._voice)
         body: dict[str, object] = {"text": text, "model_id": self._model}
         if self._manner:
             body["voice_settings"] = self._manner
@@ -109,7 +110,7 @@ class ElevenLabs:
         try:
             with self._client.stream(
                 "POST",
-                f"/v1/text-to-speech/{self._ids.get(voice, voice)}/stream/with-timestamps",
+                f"/v1/text-to-speech/{voice}/stream/with-timestamps",
                 params={"output_format": f"pcm_{_RATE}"},
                 json=body,
             ) as response:
@@ -121,6 +122,13 @@ class ElevenLabs:
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
+
+    def _voice_id(self, voice: str) -> str:
+        """The id of a name or an id: part of the address, so nothing else goes there."""
+        voice_id = self._ids.get(voice, voice)
+        if not _ID.fullmatch(voice_id):
+            raise BadInput(f"ElevenLabs has no voice {voice[:64]!r}", "voice_not_found")
+        return voice_id
 
     def _voices(self) -> dict[str, str]:
         """Names → ids of the account's voices; empty where the key may not list them."""

@@ -86,10 +86,23 @@ def test_voices_have_names(server: Server) -> None:
 def test_a_key_that_may_not_list_voices_still_speaks(server: Server) -> None:
     """With ids, then: any may be asked for."""
     server.lists_voices = False
-    with voice(server, voice="some-id") as (backend, info):
+    with voice(server, voice="someid") as (backend, info):
         assert info.voices == ()
         assert list(backend.speak(HELLO))
-    assert "/some-id/" in server.paths[0]
+    assert "/someid/" in server.paths[0]
+
+
+@pytest.mark.parametrize("name", ["../user", "..", "a/b", "a?b=c", "", "nobody here", "%2e%2e"])
+def test_a_voices_name_cannot_change_the_address(server: Server, name: str) -> None:
+    """The operator's key goes to the one address that speaks."""
+    server.lists_voices = False
+    with (
+        voice(server, voice="..") as (backend, _),
+        pytest.raises(BadInput) as caught,
+    ):
+        list(backend.speak(SpeechRequest("Hi.", voice=name)))
+    assert caught.value.code == "voice_not_found"
+    assert server.paths == []
 
 
 def test_the_manner_of_speaking_is_sent(server: Server) -> None:
