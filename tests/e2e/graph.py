@@ -49,7 +49,7 @@ class Graph:
 @contextlib.contextmanager
 def running(config: Path, front_door: str, directory: Path, llm_port: int = 0) -> Iterator[Graph]:
     """Start `config` behind a front door; stopped as Ctrl-C stops it."""
-    port = free_port(27_000)
+    port = free_port(21_000)
     steps_file = directory / "steps"
     options = ["--config", str(config), "--port", str(port), "--front-door", front_door]
     launcher = subprocess.Popen(
