@@ -30,10 +30,7 @@ class BackendError(Exception):
 
 
 class BadInput(BackendError):
-    """The request itself cannot be served: an unknown voice, a language the model lacks.
-
-    `code` says what is wrong with it, to those who register voices.
-    """
+    """The request itself cannot be served: an unknown voice, a language the model lacks."""
 
     def __init__(self, message: str, code: VoiceFault = "invalid_value") -> None:
         super().__init__(message)
@@ -146,10 +143,7 @@ class Cloning:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice that may be asked for; one that was registered has a time and a length.
-
-    `created_at` in seconds since 1970, `seconds` of recording.
-    """
+    """A voice; a registered one has a time, in seconds since 1970, and a length."""
 
     name: str
     created_at: int | None = None
