@@ -285,7 +285,8 @@ class TextToSpeech(Protocol):
     """Speaks phrases. Methods may block: the shell runs them in threads.
 
     One that speaks with registered voices has an attribute `cloning: Cloning | None`, which the
-    shell reads once it is loaded.
+    shell reads once it is loaded. It may have `prepare(recording: Path)`, to make at once what
+    a voice's first phrase needs; that raises BadInput for a recording that it cannot use.
     """
 
     def load(self) -> StageInfo:

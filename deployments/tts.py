@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import cast
 
 from ray import serve
@@ -24,6 +25,7 @@ from deployments import backends
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
+    BackendError,
     BadInput,
     Cloning,
     Overloaded,
@@ -46,6 +48,9 @@ than real time makes in this time goes as one. Less than the 80 ms a first chunk
 
 CONTENDED_PHRASE_S = 1.2
 """Audio of a later phrase while others wait: so long does nobody wait for one."""
+
+PREPARED_IN_S = 5.0
+"""What a voice's registration may wait for a slot, behind the phrases that callers wait for."""
 
 
 @serve.deployment(name="TextToSpeech")
@@ -130,7 +135,14 @@ class TextToSpeechDeployment:
 
         From now on every replica that shares the store knows it.
         """
-        return await asyncio.to_thread(self._cloned().register, name, wav, int(time.time()))
+        voices = self._cloned()
+        voice = await asyncio.to_thread(voices.register, name, wav, int(time.time()))
+        try:
+            await self._prepare(name)
+        except BackendError:
+            await asyncio.to_thread(voices.delete, name)
+            raise
+        return voice
 
     async def delete_voice(self, name: str) -> None:
         """Forget a registered voice; phrases that speak with it end. Raises as above."""
@@ -140,6 +152,30 @@ class TextToSpeechDeployment:
         """Serve asks every few seconds: what other machines deleted goes here too."""
         if self._voices is not None:
             await asyncio.to_thread(self._voices.sweep)
+
+    async def _prepare(self, name: str) -> None:
+        """Let the backend make what a registered voice's first phrase needs, in a phrase's slot."""
+        prepare = cast("Callable[[Path], None] | None", getattr(self._backend, "prepare", None))
+        if prepare is None:
+            return
+        loop = asyncio.get_running_loop()
+        job = Job(next(self._keys), "later", loop.time() + PREPARED_IN_S, 0)
+        turn = self._submit(job)
+        try:
+            await turn
+        except BaseException:
+            self._give_up(job, turn)
+            raise
+        finally:
+            del self._turns[job.key]
+        made = loop.run_in_executor(None, self._prepare_held, prepare, name)
+        made.add_done_callback(lambda _: self._let_go(job))
+        # A cancelled registration leaves the thread at work, and the slot taken until it is done.
+        await asyncio.shield(made)
+
+    def _prepare_held(self, prepare: Callable[[Path], None], name: str) -> None:
+        with self._cloned().held(SpeechRequest("", voice=name)) as held:
+            prepare(Path(held.recording or ""))
 
     def _cloned(self) -> Voices:
         if self._voices is None:

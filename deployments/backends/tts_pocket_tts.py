@@ -132,6 +132,11 @@ class PocketTextToSpeech:
                 for _ in made:
                     pass
 
+    def prepare(self, recording: Path) -> None:
+        """Have what the model makes of a registered voice at hand."""
+        with self._one:
+            self._state_of(SpeechRequest("", recording=str(recording)))
+
     def close(self) -> None:
         """Free the model and the voices."""
         with self._one:

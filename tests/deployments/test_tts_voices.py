@@ -98,6 +98,61 @@ async def test_deleting_a_voice_spares_the_phrase_that_runs(tmp_path: Path) -> N
     assert not files(tmp_path)
 
 
+class Preparing(Cloner):
+    """One that makes something of a voice at once, or cannot; as long as `go_on` is unset."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.prepared: list[bytes] = []
+
+    def load(self) -> StageInfo:
+        """One phrase at a time."""
+        return StageInfo("cloner")
+
+    def prepare(self, recording: Path) -> None:
+        """See TextToSpeech."""
+        self.entered.set()
+        assert self.go_on.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        self.prepared.append(recording.read_bytes())
+
+
+async def test_a_voice_is_prepared_when_it_is_registered(tmp_path: Path) -> None:
+    """Its first phrase then need not wait for that."""
+    cloner = Preparing()
+    replica = serving(cloner, tmp_path)
+    await replica.register_voice("anna", WAV)
+    assert cloner.prepared == [WAV]
+    assert (await replica.capacity()).running == 0
+
+
+async def test_preparing_takes_the_slot_of_a_phrase(tmp_path: Path) -> None:
+    """The voice is never in two things at once, even if whoever registers goes away."""
+    cloner = Preparing()
+    cloner.go_on.clear()
+    replica = serving(cloner, tmp_path)
+    registering = asyncio.create_task(replica.register_voice("anna", WAV))
+    assert await asyncio.to_thread(cloner.entered.wait, PATIENCE_S)
+    registering.cancel()
+    await asyncio.wait([registering])
+    assert (await replica.capacity()).running == 1
+    phrase = asyncio.create_task(spoken(replica, None))
+    cloner.go_on.set()
+    assert await phrase == b"default"
+    assert cloner.prepared == [WAV]
+
+
+async def test_a_recording_that_the_model_cannot_use_is_not_kept(tmp_path: Path) -> None:
+    """The model's words reach whoever registers."""
+    replica = serving(Preparing(BadInput("nothing but music")), tmp_path)
+    with pytest.raises(BadInput, match="nothing but music"):
+        await replica.register_voice("anna", WAV)
+    assert not files(tmp_path)
+    assert (await replica.capacity()).running == 0
+
+
 async def test_a_voice_that_was_never_registered(tmp_path: Path) -> None:
     """BadInput, and the slot is free again."""
     replica = serving(Cloner(), tmp_path)
