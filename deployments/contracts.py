@@ -22,7 +22,7 @@ SPEECH_RATE = 16_000
 VoiceFault: TypeAlias = Literal[
     "invalid_value", "voice_not_found", "voice_exists", "cloning_not_supported"
 ]
-"""What is wrong with a request to register, delete or speak with a voice."""
+"""What is wrong with a request that is about a voice."""
 
 
 class BackendError(Exception):
@@ -188,8 +188,7 @@ class StageInfo:
     `incremental`: the recogniser keeps a decoder per stream, so windows are sent as pieces.
     `voices`, `languages`: what may be asked for; an empty tuple means anything may.
     `slots`: phrases that a voice makes at once; None: any number.
-    `cloning`: set by the stage from the backend's attribute; with it, `voices` are the backend's
-    own, and registered ones may be asked for besides.
+    `cloning`: set by the stage; with it registered voices may be asked for besides `voices`.
     """
 
     backend: str
@@ -285,8 +284,8 @@ class TextToSpeech(Protocol):
     """Speaks phrases. Methods may block: the shell runs them in threads.
 
     One that speaks with registered voices has an attribute `cloning: Cloning | None`, which the
-    shell reads once it is loaded. It may have `prepare(recording: Path)`, to make at once what
-    a voice's first phrase needs; that raises BadInput for a recording that it cannot use.
+    shell reads once it is loaded. It may have `prepare(recording: Path)`, to make what a voice's
+    first phrase needs: raises BadInput for a recording that it cannot use.
     """
 
     def load(self) -> StageInfo:

@@ -180,20 +180,20 @@ def _get(fields: Any, name: str) -> object:
 def _chunks(text: str, lines: Iterator[str]) -> Generator[AudioChunk, None, None]:
     """Each line's audio with the words whose beginning it tells. Raises BackendError."""
     words = _Words(text)
-    held = b""
+    held, due = b"", list[SpokenWord]()
     for line in lines:
         if not line.strip():
             continue
         try:
             audio, aligned = _event(line)
-            begun = words.begun(aligned)
+            due += words.begun(aligned)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise BackendError("ElevenLabs sent a line that cannot be read") from error
         held += audio
         whole = len(held) // 2 * 2
-        if whole or begun:
-            yield AudioChunk(held[:whole], _RATE, begun)
-        held = held[whole:]
+        if whole:
+            yield AudioChunk(held[:whole], _RATE, tuple(due))
+            held, due = held[whole:], []
 
 
 def _event(line: str) -> tuple[bytes, list[tuple[str, float]]]:
