@@ -189,6 +189,7 @@ class StageInfo:
     `voices`, `languages`: what may be asked for; an empty tuple means anything may.
     `slots`: phrases that a voice makes at once; None: any number.
     `cloning`: set by the stage; with it registered voices may be asked for besides `voices`.
+    `batch`: finals that a recogniser of whole windows takes in one call.
     """
 
     backend: str
@@ -197,6 +198,7 @@ class StageInfo:
     languages: tuple[str, ...] = ()
     slots: int | None = 1
     cloning: Cloning | None = None
+    batch: int = 1
     details: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -14,6 +14,7 @@ from deployments.backends import Stage
 
 _BUILDERS: dict[tuple[Stage, str], str] = {
     ("tts", "pocket-tts"): "pocket",
+    ("stt", "faster-whisper"): "whisper",
 }
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
 
@@ -27,6 +28,11 @@ _SERVED: dict[tuple[Stage, str], str] = {
 def speaks_words(name: str) -> bool:
     """Whether a voice knows words: how long one of random weights speaks says nothing."""
     return ("tts", name) not in _BUILDERS
+
+
+def hears_words(name: str) -> bool:
+    """Whether a recogniser knows words: one of random weights makes up text, or none at all."""
+    return ("stt", name) not in _BUILDERS
 
 
 def settings(stage: Stage, name: str, factory: pytest.TempPathFactory) -> dict[str, object]:
