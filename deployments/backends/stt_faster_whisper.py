@@ -25,6 +25,7 @@ from deployments.contracts import (
 )
 from deployments.fallback import Fitted, is_out_of_memory
 from deployments.speech import (
+    MOST_TOKENS_PER_S,
     SHORTEST_S,
     SMALLER_WHISPER,
     Guards,
@@ -37,9 +38,6 @@ from deployments.speech import (
 
 _ENCODED_S = 30.0
 """What the encoder takes in at once. A longer window is decoded by itself, piece by piece."""
-
-_TOKENS_PER_S = 30
-"""More than anybody says, in any script: what ends a decoder that repeats itself."""
 
 _OPENING, _CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
 """Punctuation that belongs to the word after it, and to the one before it."""
@@ -224,7 +222,9 @@ class _Model:
             encoded,
             [prompt] * len(sounds),
             beam_size=self._beam_size,
-            max_length=min(len(prompt) + math.ceil(longest_s * _TOKENS_PER_S), whisper.max_length),
+            max_length=min(
+                len(prompt) + math.ceil(longest_s * MOST_TOKENS_PER_S), whisper.max_length
+            ),
             suppress_tokens=parts.get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,
             return_no_speech_prob=True,

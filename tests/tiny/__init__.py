@@ -15,6 +15,8 @@ from deployments.backends import Stage
 _BUILDERS: dict[tuple[Stage, str], str] = {
     ("tts", "pocket-tts"): "pocket",
     ("stt", "faster-whisper"): "whisper",
+    ("stt", "openai-whisper"): "openai_whisper",
+    ("stt", "nemotron"): "nemotron",
 }
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
 

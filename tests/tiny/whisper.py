@@ -1,4 +1,4 @@
-"""Whisper with random weights: one small model, as faster-whisper and as openai-whisper read it."""
+"""Whisper with random weights, converted for CTranslate2 as faster-whisper reads it."""
 
 from __future__ import annotations
 
