@@ -13,6 +13,9 @@ from deployments.contracts import SPEECH_RATE, BadInput, SpeechWindow, Word
 SHORTEST_S = 0.1
 """Less audio than this holds no word; a model that is given it makes one up."""
 
+OPENING, CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
+"""Punctuation that belongs to the word after it, and to the one before it."""
+
 MOST_TOKENS_PER_S = 30
 """More than anybody says, in any script: what ends a decoder that repeats itself."""
 

@@ -25,7 +25,9 @@ from deployments.contracts import (
 )
 from deployments.fallback import Fitted, is_out_of_memory
 from deployments.speech import (
+    CLOSING,
     MOST_TOKENS_PER_S,
+    OPENING,
     SHORTEST_S,
     SMALLER_WHISPER,
     Guards,
@@ -38,9 +40,6 @@ from deployments.speech import (
 
 _ENCODED_S = 30.0
 """What the encoder takes in at once. A longer window is decoded by itself, piece by piece."""
-
-_OPENING, _CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
-"""Punctuation that belongs to the word after it, and to the one before it."""
 
 
 @register(
@@ -247,7 +246,7 @@ class _Model:
         repetition = self._parts.get_compression_ratio(text)
         if not self._guards.believe(log_prob, result.no_speech_prob, repetition):
             return Transcript("", language=language)
-        self._parts.merge_punctuations(placed, _OPENING, _CLOSING)
+        self._parts.merge_punctuations(placed, OPENING, CLOSING)
         guesses = [Guess(w["word"], w["start"], w["end"], w["probability"]) for w in placed]
         return Transcript(text.strip(), words_in_order(guesses, length / SPEECH_RATE), language)
 

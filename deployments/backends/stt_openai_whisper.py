@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deployments.backends import register
 from deployments.contracts import (
@@ -21,7 +23,9 @@ from deployments.contracts import (
 )
 from deployments.fallback import Fitted, is_out_of_memory
 from deployments.speech import (
+    CLOSING,
     MOST_TOKENS_PER_S,
+    OPENING,
     SHORTEST_S,
     SMALLER_WHISPER,
     Guards,
@@ -32,6 +36,9 @@ from deployments.speech import (
     wants_words,
     words_in_order,
 )
+
+_ENCODED_S = 30.0
+"""What the encoder takes in at once. A longer window is decoded piece by piece."""
 
 
 @register("stt", "openai-whisper", presets={"whisper": {}})
@@ -76,6 +83,7 @@ class OpenAIWhisper:
         """
         try:
             self._library = import_module("whisper")
+            self._timing = import_module("whisper.timing")
             if self._device == "auto":
                 cuda = import_module("torch").cuda.is_available()
                 self._device = "cuda" if cuda else "cpu"
@@ -110,7 +118,7 @@ class OpenAIWhisper:
                 f"fetched once from OpenAI (without a network: from ~/.cache/whisper), or the path "
                 f"of a checkpoint"
             ) from error
-        known = import_module("whisper.tokenizer").LANGUAGES
+        known = self._library.tokenizer.LANGUAGES
         self._languages = tuple(known) if model.is_multilingual else ("en",)
         if self._language is not None and self._language not in self._languages:
             raise LoadFailed(f"stt model {name!r} does not know the language {self._language!r}")
@@ -127,30 +135,74 @@ class OpenAIWhisper:
         if not self._decoding.acquire(blocking=window.final):
             raise Overloaded("openai-whisper decodes one window at a time, and is at it")
         try:
-            heard = model.transcribe(
-                sound,
-                language=language,
-                beam_size=self._beam_size if self._beam_size > 1 else None,
-                temperature=0.0,
-                condition_on_previous_text=False,
-                word_timestamps=wants_words(window),
-                sample_len=min(round(duration_s(window) * MOST_TOKENS_PER_S), 224),
-                fp16=self._device == "cuda",
-            )
+            decode = self._whole if duration_s(window) <= _ENCODED_S else self._piecewise
+            return decode(model, sound, language, wants_words(window))
         finally:
             self._decoding.release()
-        said = [segment for segment in heard["segments"] if self._believe(segment)]
+
+    def _whole(
+        self, model: Any, sound: NDArray[np.float32], language: str | None, words: bool
+    ) -> Transcript:
+        """What a window says that the encoder takes in at once; without the model's timestamps."""
+        library, seconds = self._library, len(sound) / SPEECH_RATE
+        mel = library.log_mel_spectrogram(library.pad_or_trim(sound), model.dims.n_mels)
+        options = library.DecodingOptions(
+            language=language,
+            beam_size=self._beam_size if self._beam_size > 1 else None,
+            sample_len=min(math.ceil(seconds * MOST_TOKENS_PER_S), model.dims.n_text_ctx // 2),
+            without_timestamps=True,
+            fp16=self._device == "cuda",
+        )
+        heard = library.decode(model, mel.to(model.device), options)
+        if not self._guards.believe(
+            heard.avg_logprob, heard.no_speech_prob, heard.compression_ratio
+        ):
+            return Transcript("", language=heard.language)
+        guesses: list[Guess] = []
+        if words:
+            tokenizer = self._tokenizer(model, heard.language)
+            tokens = [token for token in heard.tokens if token < tokenizer.eot]
+            frames = len(sound) // library.audio.HOP_LENGTH
+            placed = self._timing.find_alignment(
+                model, tokenizer, tokens, mel.to(model.device), frames
+            )
+            self._timing.merge_punctuations(placed, OPENING, CLOSING)
+            guesses = [Guess(w.word, w.start, w.end, w.probability) for w in placed]
+        return Transcript(heard.text.strip(), words_in_order(guesses, seconds), heard.language)
+
+    def _piecewise(
+        self, model: Any, sound: NDArray[np.float32], language: str | None, words: bool
+    ) -> Transcript:
+        """What a window says that is longer than the encoder's."""
+        heard = model.transcribe(
+            sound,
+            language=language,
+            beam_size=self._beam_size if self._beam_size > 1 else None,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=words,
+            fp16=self._device == "cuda",
+        )
+        said = [
+            s
+            for s in heard["segments"]
+            if self._guards.believe(s["avg_logprob"], s["no_speech_prob"], s["compression_ratio"])
+        ]
         guesses = [
             Guess(word["word"], word["start"], word["end"], word["probability"])
             for segment in said
             for word in segment.get("words", ())
         ]
         text = "".join(segment["text"] for segment in said).strip()
-        return Transcript(text, words_in_order(guesses, duration_s(window)), heard["language"])
+        in_order = words_in_order(guesses, len(sound) / SPEECH_RATE)
+        return Transcript(text, in_order, heard["language"])
 
-    def _believe(self, segment: dict[str, Any]) -> bool:
-        return self._guards.believe(
-            segment["avg_logprob"], segment["no_speech_prob"], segment["compression_ratio"]
+    def _tokenizer(self, model: Any, language: str) -> Any:
+        return self._library.tokenizer.get_tokenizer(
+            model.is_multilingual,
+            num_languages=model.num_languages,
+            language=language,
+            task="transcribe",
         )
 
     def _language_of(self, window: SpeechWindow) -> str | None:
