@@ -75,7 +75,8 @@ def check(stage: Stage, name: str, settings: Settings) -> None:
     requires = cast(tuple[str, ...], getattr(backend, "requires", ()))
     missing = [library for library in requires if find_spec(library) is None]
     if missing:
-        packages = " ".join(library.replace("_", "-") for library in missing)
+        named = cast(Mapping[str, str], getattr(backend, "packages", {}))
+        packages = " ".join(named.get(name, name.replace("_", "-")) for name in missing)
         raise BackendConfigError(
             f"{stage} backend {name!r} needs {', '.join(missing)}, not installed here: "
             f"pip install {packages}"

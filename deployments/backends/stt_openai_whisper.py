@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -51,6 +51,7 @@ class OpenAIWhisper:
     """
 
     requires: ClassVar[tuple[str, ...]] = ("whisper",)
+    packages: ClassVar[Mapping[str, str]] = {"whisper": "openai-whisper"}
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ ALL = [(stage, name) for stage in ("stt", "llm", "tts") for name in backends.nam
 
 def test_every_file_is_a_backend() -> None:
     """The embedded and the timed backends are known by the names of their files."""
-    assert {"pocketsphinx", "timed"} <= set(backends.names("stt"))
+    assert {"pocketsphinx", "timed", "faster-whisper"} <= set(backends.names("stt"))
     assert {"echo", "eliza", "openai", "timed"} <= set(backends.names("llm"))
     assert {"espeak", "timed"} <= set(backends.names("tts"))
 
@@ -26,6 +26,8 @@ def test_each_backend_is_built_with_defaults(
 ) -> None:
     """No backend needs a setting, and building one gives something to load, library or not."""
     monkeypatch.setattr(backends, "find_spec", lambda library: library)
+    """No backend needs a setting, nor its library before it loads."""
+    monkeypatch.setattr(backends, "find_spec", lambda _: object())
     assert hasattr(create(stage, name, {}), "load")
 
 
