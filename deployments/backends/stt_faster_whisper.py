@@ -221,9 +221,8 @@ class _Model:
             encoded,
             [prompt] * len(sounds),
             beam_size=self._beam_size,
-            max_length=min(
-                len(prompt) + math.ceil(longest_s * MOST_TOKENS_PER_S), whisper.max_length
-            ),
+            # The library decodes half as many tokens as this, or what the prompt leaves of it.
+            max_length=min(2 * math.ceil(longest_s * MOST_TOKENS_PER_S), whisper.max_length),
             suppress_tokens=parts.get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,
             return_no_speech_prob=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from tests.tiny.whisper import UNGUARDED
@@ -11,7 +13,12 @@ def build(factory: pytest.TempPathFactory) -> dict[str, object]:
     """Settings for the backend `openai-whisper`: a checkpoint as OpenAI writes them."""
     import torch
     from whisper.model import ModelDimensions, Whisper
+    from whisper.tokenizer import get_encoding
 
+    with warnings.catch_warnings():
+        # It leaves the file of its vocabulary open, which it reads once.
+        warnings.simplefilter("ignore", ResourceWarning)
+        get_encoding("multilingual", num_languages=99)
     torch.manual_seed(0)
     dimensions = {
         "n_mels": 80,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-_TEXT_TOKENS, _LANGUAGES = 50_257, 99
+_TEXT_TOKENS = 50_257
 
 UNGUARDED: dict[str, object] = {"log_prob_threshold": -1e9, "compression_ratio_threshold": 1e9}
 """A model of random weights repeats itself and is unsure of it, which its backend holds back."""
@@ -27,7 +27,12 @@ def build(factory: pytest.TempPathFactory) -> dict[str, object]:
 
 def _transformers_model(folder: Path) -> Path:
     import torch
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+    )
 
     tokenizer = _tokenizer()
     ids = tokenizer.get_vocab()
@@ -49,14 +54,14 @@ def _transformers_model(folder: Path) -> Path:
             decoder_start_token_id=start,
         )
     )
-    generation = model.generation_config
     # What the converter reads of a real checkpoint: where words are aligned, which ids are tongues.
-    generation.alignment_heads = [[0, 0], [0, 1]]
-    generation.lang_to_id = {name: ids[name] for name in _language_tokens()}
-    generation.no_timestamps_token_id = ids["<|notimestamps|>"]
-    generation.is_multilingual = True
-    generation.suppress_tokens = []
-    generation.begin_suppress_tokens = [end]
+    model.generation_config = GenerationConfig(
+        alignment_heads=[[0, 0], [0, 1]],
+        lang_to_id={name: ids[name] for name in _language_tokens()},
+        suppress_tokens=[],
+        begin_suppress_tokens=[end],
+        decoder_start_token_id=start,
+    )
     model.save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -68,14 +73,13 @@ def _transformers_model(folder: Path) -> Path:
 
 
 def _tokenizer() -> Any:
-    """Bytes and made-up words, then Whisper's special tokens, all at Whisper's ids.
-
-    Which languages a model knows is told from how many tokens it has.
-    """
+    """Bytes and made-up words, then special tokens, all at the ids that large-v3 has them at."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pieces = letters + [f"Ġword{number}" for number in range(_TEXT_TOKENS - len(letters))]
+    words = [f"Ġword{number}" for number in range(_TEXT_TOKENS - len(letters) - 1)]
+    # By the last, which is empty, CTranslate2 tells a model of many languages from one of English.
+    pieces = [*letters, *words, ""]
     tokenizer: Any = Tokenizer(models.BPE({piece: at for at, piece in enumerate(pieces)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -92,4 +96,4 @@ def _tokenizer() -> Any:
 def _language_tokens() -> list[str]:
     from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-    return [f"<|{code}|>" for code in _LANGUAGE_CODES[:_LANGUAGES]]
+    return [f"<|{code}|>" for code in _LANGUAGE_CODES]
