@@ -18,7 +18,7 @@ def build(factory: pytest.TempPathFactory) -> dict[str, object]:
     with warnings.catch_warnings():
         # It leaves the file of its vocabulary open, which it reads once.
         warnings.simplefilter("ignore", ResourceWarning)
-        get_encoding("multilingual", num_languages=99)
+        get_encoding(name="multilingual", num_languages=99)
     torch.manual_seed(0)
     dimensions = {
         "n_mels": 80,
@@ -30,7 +30,7 @@ def build(factory: pytest.TempPathFactory) -> dict[str, object]:
         "n_text_ctx": 448,
         "n_text_state": 64,
         "n_text_head": 2,
-        "n_text_layer": 2,
+        "n_text_layer": 1,
     }
     model = Whisper(ModelDimensions(**dimensions))
     for parameter in model.parameters():
