@@ -76,7 +76,7 @@ def check(stage: Stage, name: str, settings: Settings) -> None:
     missing = [library for library in requires if find_spec(library) is None]
     if missing:
         named = cast(Mapping[str, str], getattr(backend, "packages", {}))
-        packages = " ".join(named.get(name, name.replace("_", "-")) for name in missing)
+        packages = " ".join(named.get(library, library.replace("_", "-")) for library in missing)
         raise BackendConfigError(
             f"{stage} backend {name!r} needs {', '.join(missing)}, not installed here: "
             f"pip install {packages}"

@@ -1,5 +1,4 @@
 """Which backends the contract suites run over: those that need nothing more, or `--backend`s."""
-"""Which backends the contract suites run over: those that are light, or those of `--backend`."""
 
 from __future__ import annotations
 
@@ -43,6 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--backend", None) is not None:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("default"))
+
+
 @pytest.fixture(scope="module")
 def stt_settings(
     stt_name: str, tmp_path_factory: pytest.TempPathFactory

@@ -26,8 +26,6 @@ def test_each_backend_is_built_with_defaults(
 ) -> None:
     """No backend needs a setting, and building one gives something to load, library or not."""
     monkeypatch.setattr(backends, "find_spec", lambda library: library)
-    """No backend needs a setting, nor its library before it loads."""
-    monkeypatch.setattr(backends, "find_spec", lambda _: object())
     assert hasattr(create(stage, name, {}), "load")
 
 
@@ -137,3 +135,12 @@ def test_errors_are_one_line() -> None:
         check("llm", "openai", {"a": 1, "b": 2})
     assert "\n" not in str(caught.value)
     assert "unknown setting a, b" in str(caught.value)
+
+
+def test_a_missing_library_whose_package_has_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The package is named: `pip install whisper` would fetch something else."""
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    with pytest.raises(BackendConfigError, match=r"needs whisper.*pip install openai-whisper$"):
+        check("stt", "openai-whisper", {})
