@@ -109,6 +109,11 @@ class SpeechRequest:
     `slack_ms`: how long the caller still has sound, when this is sent; a span and not a time,
     because the clocks of two machines differ. A phrase that runs is not interrupted, so whoever
     has a long text that nobody waits for sends it in phrases too.
+
+    `recording`: set by the stage where `voice` is a registered one: the path of a mono int16 wav
+    file of 24 kHz. What a backend derives from it, it may keep in the same folder, under file
+    names that begin with its own: the folder goes when the voice is deleted, never while a phrase
+    that was given it runs. The path is never given to another recording.
     """
 
     text: str
@@ -116,6 +121,15 @@ class SpeechRequest:
     language: str | None = None
     urgency: Urgency = "offline"
     slack_ms: float = 0.0
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cloning:
+    """That a backend speaks with registered voices, and how long a recording it needs."""
+
+    min_s: float
+    max_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,16 @@ import pytest
 
 from deployments.backends import Stage
 
-_BUILDERS: dict[tuple[Stage, str], str] = {}
+_BUILDERS: dict[tuple[Stage, str], str] = {
+    ("tts", "voxtream"): "voxtream",
+    ("tts", "chatterbox"): "chatterbox",
+}
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
+
+
+def speaks_words(name: str) -> bool:
+    """Whether a voice knows words: how long one of random weights speaks says nothing."""
+    return ("tts", name) not in _BUILDERS
 
 
 def settings(stage: Stage, name: str, factory: pytest.TempPathFactory) -> dict[str, object]:

@@ -31,3 +31,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = [name.removeprefix(prefix) for name in asked or () if name.startswith(prefix)]
         names = embedded if asked is None else chosen
         metafunc.parametrize(f"{stage}_name", names, scope="module")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The libraries of backends asked for by name warn of much that is not ours to mend."""
+    if config.getoption("--backend", None) is not None:
+        for item in items:
+            item.add_marker(pytest.mark.filterwarnings("default"))
