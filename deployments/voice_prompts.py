@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+from deployments.contracts import BadInput
+
 log = logging.getLogger("parley.voices")
 
 Tensors: TypeAlias = dict[str, Any]
@@ -20,6 +22,16 @@ Tensors: TypeAlias = dict[str, Any]
 
 MAX_KEPT = 64
 """Recordings whose tensors stay in memory, of some 100 kB each; then the oldest go."""
+
+
+def check_recording(recording: Path, min_s: float) -> None:
+    """Raise BadInput for what is not a recording of at least this length."""
+    try:
+        length_s: float = import_module("soundfile").info(recording).duration
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"the recording cannot be read: {error}") from error
+    if length_s < min_s:
+        raise BadInput(f"the recording is {length_s:.1f} s long; {min_s:g} s are needed")
 
 
 class VoicePrompts:
@@ -34,7 +46,7 @@ class VoicePrompts:
         self._kept: dict[Path, Tensors] = {}
 
     def get(self, recording: Path, make: Callable[[], Tensors], *, on_disk: bool) -> Tensors:
-        """The tensors of a recording, made if need be.
+        """The tensors of a recording, made if need be. Raises what `make` does.
 
         `on_disk`: for a registered voice, whose folder is ours and whose file never changes.
         """

@@ -30,7 +30,7 @@ from deployments.contracts import (
     StageInfo,
 )
 from deployments.model_thread import ModelThread
-from deployments.voice_prompts import VoicePrompts
+from deployments.voice_prompts import VoicePrompts, check_recording
 from deployments.waveform import to_pcm
 
 _CONFIG = Path(__file__).with_name("voxtream")
@@ -305,16 +305,8 @@ def _config(name: str) -> dict[str, Any]:
 
 def _read(path: str) -> tuple[Any, int]:
     """In the place of torchaudio's, which needs FFmpeg. Raises BadInput."""
-    soundfile = import_module("soundfile")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise BadInput(f"the recording cannot be read: {error}") from error
-    if len(samples) < Voxtream.cloning.min_s * rate:
-        raise BadInput(
-            f"the recording is {len(samples) / rate:.1f} s long; "
-            f"voxtream needs {Voxtream.cloning.min_s:g} s"
-        )
+    check_recording(Path(path), Voxtream.cloning.min_s)
+    samples, rate = import_module("soundfile").read(path, dtype="float32", always_2d=True)
     return import_module("torch").from_numpy(samples.T.copy()), rate
 
 

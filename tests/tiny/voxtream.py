@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import wave
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
+from tests.tiny.recording import write_recording
 
 _WIDTH = 64
 _CODEC_WIDTH = 32
@@ -61,6 +61,7 @@ def ReDimNet(model_name, train_type, dataset):
 
 def shrink() -> None:
     """Make the library's models small. Call it before `voxtream` is imported."""
+    import_module("tests.tiny.torchaudio_without_cuda")
     llama = import_module("torchtune.models.llama3_2")
     full = llama.llama3_2
     if getattr(full, "tiny", False):
@@ -99,7 +100,6 @@ def shrink() -> None:
 
 def build(factory: pytest.TempPathFactory) -> dict[str, object]:
     """Write a checkpoint, once a session; the settings that load it here."""
-    import_module("tests.tiny.torchaudio_without_cuda")
     shrink()
     root = factory.getbasetemp() / "tiny-voxtream"
     os.environ.update(environment(root))
@@ -138,20 +138,7 @@ def write(root: Path) -> None:
     encoder = root / "torch" / "hub" / "tests_tiny_main"
     encoder.mkdir(parents=True)
     (encoder / "hubconf.py").write_text(_SPEAKER_ENCODER)
-    write_voice(root / "voice.wav", 4.0)
-
-
-def write_voice(path: Path, seconds: float) -> None:
-    """A recording that nobody would take for a voice: bursts of a tone."""
-    rate = 24_000
-    time = np.arange(int(seconds * rate)) / rate
-    burst = np.sin(2 * np.pi * 3 * time) > 0
-    samples = 6_000 * np.sin(2 * np.pi * 150 * time) * burst
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
+    write_recording(root / "voice.wav", 4.0)
 
 
 def _model() -> Any:

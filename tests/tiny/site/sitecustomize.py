@@ -20,7 +20,6 @@ class _BeforeImport(MetaPathFinder):
         """See MetaPathFinder."""
         if fullname in self._waiting:
             self._waiting.remove(fullname)
-            import_module("tests.tiny.torchaudio_without_cuda")
             import_module(f"tests.tiny.{fullname}").shrink()
 
 
