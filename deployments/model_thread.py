@@ -6,9 +6,10 @@ computes brings threads of its own along.
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -46,6 +47,33 @@ class ModelThread:
                 close = getattr(items, "close", None)
                 if close is not None:
                     self.call(close)
+
+    def pushed(
+        self, work: Callable[[Callable[[T], None], threading.Event], None]
+    ) -> Generator[T, None, None]:
+        """What `work` gives to its first argument, for a library that calls and is not called.
+
+        Its second is set once nobody wants more: it returns as soon as it can. What was not read
+        yet is kept, at most all that the work gives.
+        """
+        with self._one_at_a_time:
+            items: queue.Queue[T | _End] = queue.Queue()
+            stopped = threading.Event()
+
+            def run() -> None:
+                try:
+                    work(items.put, stopped)
+                finally:
+                    items.put(_END)
+
+            working = self._pool.submit(run)
+            try:
+                while not isinstance(item := items.get(), _End):
+                    yield item
+                working.result()
+            finally:
+                stopped.set()
+                wait([working])
 
     def close(self) -> None:
         """End the thread, after the step that it is in."""

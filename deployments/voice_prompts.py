@@ -34,6 +34,16 @@ def check_recording(recording: Path, min_s: float) -> None:
         raise BadInput(f"the recording is {length_s:.1f} s long; {min_s:g} s are needed")
 
 
+def read_recording(recording: Path, min_s: float) -> tuple[Any, int]:
+    """Samples of -1 to 1 by channel, as a tensor, and their rate. Raises BadInput, as above.
+
+    For the place of torchaudio's `load`, which needs FFmpeg.
+    """
+    check_recording(recording, min_s)
+    samples, rate = import_module("soundfile").read(recording, dtype="float32", always_2d=True)
+    return import_module("torch").from_numpy(samples.T.copy()), rate
+
+
 class VoicePrompts:
     """The prompts of one backend, `origin` being all that they depend on besides the recording.
 

@@ -169,11 +169,11 @@ class Chatterbox:
 
 def _tensors(conditionals: Any) -> dict[str, Any]:
     """A prompt by name; what it has not got is left out."""
-    codes: dict[str, Any] = vars(conditionals.t3)
-    vocoder: dict[str, Any] = conditionals.gen
-    prompt = {f"{_CODES}{name}": tensor for name, tensor in codes.items()}
-    prompt |= {f"{_VOCODER}{name}": tensor for name, tensor in vocoder.items()}
-    return {name: tensor for name, tensor in prompt.items() if tensor is not None}
+    codes = cast(dict[str, Any], vars(conditionals.t3))
+    vocoder = cast(dict[str, Any], conditionals.gen)
+    named = [(f"{_CODES}{name}", tensor) for name, tensor in codes.items()]
+    named += [(f"{_VOCODER}{name}", tensor) for name, tensor in vocoder.items()]
+    return {name: tensor for name, tensor in named if tensor is not None}
 
 
 def _without_a_bar(steps: Iterable[int]) -> Iterable[int]:

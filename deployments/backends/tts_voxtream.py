@@ -30,7 +30,7 @@ from deployments.contracts import (
     StageInfo,
 )
 from deployments.model_thread import ModelThread
-from deployments.voice_prompts import VoicePrompts, check_recording
+from deployments.voice_prompts import VoicePrompts, read_recording
 from deployments.waveform import to_pcm
 
 _CONFIG = Path(__file__).with_name("voxtream")
@@ -281,7 +281,9 @@ def _imported() -> Any:
     finally:
         nltk.download = download
     cast(Any, import_module("voxtream.utils.generator.setup")).hf_hub_download = _hub_file
-    cast(Any, import_module("torchaudio")).load = _read
+    cast(Any, import_module("torchaudio")).load = partial(
+        read_recording, min_s=Voxtream.cloning.min_s
+    )
     cast(Any, module).configure_cpu_threads = _nothing
     return module
 
@@ -301,13 +303,6 @@ def _hub_file(repository: str, name: str, **_: object) -> str:
 
 def _config(name: str) -> dict[str, Any]:
     return json.loads((_CONFIG / f"{name}.json").read_text())
-
-
-def _read(path: str) -> tuple[Any, int]:
-    """In the place of torchaudio's, which needs FFmpeg. Raises BadInput."""
-    check_recording(Path(path), Voxtream.cloning.min_s)
-    samples, rate = import_module("soundfile").read(path, dtype="float32", always_2d=True)
-    return import_module("torch").from_numpy(samples.T.copy()), rate
 
 
 def _readable(text: str) -> str:

@@ -144,7 +144,9 @@ def write(root: Path) -> None:
 def _model() -> Any:
     module = import_module("voxtream.model")
     model = module.Model(module.ModelConfig(**_CONFIG))
-    import_module("torch").nn.init.normal_(model.audio_head, std=0.05)
+    init = import_module("torch").nn.init
+    init.normal_(model.audio_head, std=0.05)
+    init.normal_(model.spk_emb_proj.weight, std=20.0)  # so that recordings make a difference
     return model
 
 
