@@ -92,7 +92,6 @@ class Voxtream:
         self._cuda_graphs = cuda_graphs
         self._speaking_rate = speaking_rate
         self._seed = seed
-        self._library: _Library | None = None
 
     def load(self) -> StageInfo:
         """Load the model and say a phrase with the default voice. Raises LoadFailed."""
@@ -134,13 +133,13 @@ class Voxtream:
 
         Raises BadInput for a recording that cannot be used.
         """
-        self._thread.call(lambda: self._loaded.prepare(recording))
+        self._thread.call(lambda: self._library.prepare(recording))
 
     def close(self) -> None:
         """Free the model, after the step that it is in."""
-        library, self._library = self._library, None
-        if library is not None:
-            self._thread.call(library.close)
+        if hasattr(self, "_library"):
+            self._thread.call(self._library.close)
+            del self._library
         self._thread.close()
 
     def _load(self) -> None:
@@ -153,14 +152,8 @@ class Voxtream:
             cuda_graphs=self._cuda_graphs,
         )
 
-    @property
-    def _loaded(self) -> _Library:
-        if self._library is None:
-            raise BadInput("voxtream is closed")
-        return self._library
-
     def _stream(self, text: str, recording: Path) -> Generator[AudioChunk, None, None]:
-        library = self._loaded
+        library = self._library
         text = _readable(text)
         if not library.check_length(text, self._speaking_rate or _USUAL_RATE):
             return

@@ -128,9 +128,7 @@ def test_a_recording_too_short_is_refused(voice: Voxtream, tmp_path: Path, secon
 def test_text_is_no_option_of_espeak(voice: Voxtream, tmp_path: Path) -> None:
     """A phrase that looks like one is spoken, and writes no file."""
     written = tmp_path / "written.wav"
-    library = voice._library
-    assert library is not None
-    phonemizer = library.generator.ctx.phonemizer
+    phonemizer = voice._library.generator.ctx.phonemizer
     assert phonemizer.phonemize_espeak(f"-w{written}", language="en-us")
     assert not written.exists()
 
