@@ -62,7 +62,7 @@ class Voxtream:
     `model` and `codec` are hub repositories or local folders, `speaker_encoder` is a GitHub
     repository ("owner/name:revision"). `speaking_rate` is in syllables a second, 2 to 6; None: as
     the model likes. With a `seed` a text is always said the same way. `compile` takes minutes at
-    the start and makes steps a third faster; without it CUDA graphs are used.
+    the start, for faster steps; without it there are CUDA graphs.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("voxtream", "torch", "torchaudio", "soundfile")
