@@ -80,6 +80,8 @@ def shrink() -> None:
 
     tiny.tiny = True  # type: ignore[attr-defined]
     llama.llama3_2 = tiny
+    # Word lists of a phonemiser that is not used.
+    import_module("nltk").download = lambda *_: False
     loaders = import_module("moshi.models.loaders")
     width = _CODEC_WIDTH
     loaders._mimi_config = loaders._mimi_config | {
