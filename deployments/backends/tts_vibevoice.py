@@ -63,7 +63,7 @@ class VibeVoice:
     def __init__(
         self,
         *,
-        voices_dir: str,
+        voices_dir: str = "demo/voices/streaming_model",
         model: str = "microsoft/VibeVoice-Realtime-0.5B",
         voice: str = "en-Emma_woman",
         device: Literal["auto", "cuda", "cpu"] = "auto",
