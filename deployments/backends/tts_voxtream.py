@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.metadata import version
 from itertools import repeat
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, cast
 
 from deployments import hub
 from deployments.backends import register
@@ -50,9 +50,6 @@ _LEADING = re.compile(r"^[^\w$£€¥]+")
 
 _LONG_NUMBER = re.compile(r"\d{13,}")
 """Longer numbers are said digit by digit."""
-
-_Prompt: TypeAlias = tuple[Any, ...]
-"""Codes, speaker embedding, phones, their places, and places of punctuation: tensors."""
 
 
 @register("tts", "voxtream")
@@ -189,7 +186,7 @@ class _Library:
             self._check_device(device)
             if not cuda_graphs:
                 self._opened.enter_context(import_module("moshi.utils.compile").no_cuda_graph())
-            self._prepare_prompt: Callable[..., _Prompt] = module.prepare_prompt
+            self._prepare_prompt: Callable[..., tuple[Any, ...]] = module.prepare_prompt
             module.prepare_prompt = self._prompt
             self.generator: Any = module.SpeechGenerator(
                 module.SpeechGeneratorConfig(**config), _config("speaking_rate"), compile
@@ -233,7 +230,7 @@ class _Library:
                 ),
             )
 
-    def _prompt(self, prompt_audio_path: Path, **settings: Any) -> _Prompt:
+    def _prompt(self, prompt_audio_path: Path, **settings: Any) -> tuple[Any, ...]:
         """The library's `prepare_prompt`, but what it made is kept."""
 
         def make() -> dict[str, Any]:
@@ -282,11 +279,8 @@ def _imported() -> Any:
 
 
 def _nothing(*_: object) -> None:
-    """In the place of what is not wanted.
-
-    nltk would fetch word lists for a phonemiser that is not used, and the number of threads is
-    not the library's to set, nor can it be set twice.
-    """
+    """For what is not wanted: word lists of a phonemiser that is not used, a number of threads
+    that is not the library's to set, nor can be set twice."""
 
 
 def _hub_file(repository: str, name: str, **_: object) -> str:
