@@ -24,6 +24,7 @@ from deployments.contracts import (
     StreamLost,
     Transcript,
 )
+from deployments.loading import loading
 
 THREADS = 32
 
@@ -45,7 +46,8 @@ class SpeechToTextDeployment:
     def serve_backend(self, backend: SpeechToText | IncrementalSpeechToText) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        self._info = backend.load()
+        with loading("stt", backend):
+            self._info = backend.load()
         self._windows = _windows(backend)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stt")
         self._running = 0

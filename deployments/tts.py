@@ -28,6 +28,7 @@ from deployments.contracts import (
     StageInfo,
     TextToSpeech,
 )
+from deployments.loading import loading
 from deployments.schedule import Job, Schedule
 from deployments.threads import ThreadedStream
 
@@ -52,7 +53,8 @@ class TextToSpeechDeployment:
     def serve_backend(self, backend: TextToSpeech) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        self._info = backend.load()
+        with loading("tts", backend):
+            self._info = backend.load()
         self._schedule = Schedule(self._info.slots, MAX_WAITING)
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._keys = count()

@@ -1,0 +1,71 @@
+"""How a stage comes up: after the others where asked, what it needs fetched, then loaded."""
+
+# Ray's status is typed in part.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import cast
+
+from ray import serve
+
+from deployments import downloads, progress
+from deployments.contracts import LoadFailed
+
+log = logging.getLogger("ray.serve")
+
+POLL_S = 0.5
+
+LOAD_AFTER_LIMIT_S = 1_800.0
+"""Waiting longer for a stage that may never load would keep this one from ever serving."""
+
+
+@contextmanager
+def loading(stage: str, backend: object) -> Generator[None, None, None]:
+    """Around a backend's `load`: its files are fetched before, and every step is told.
+
+    It blocks while it fetches: a replica in its constructor has nothing else to do.
+    """
+    try:
+        downloads.fetch(downloads.wanted_by(backend), lambda state: progress.tell(stage, state))
+        progress.tell(stage, "loading and warming up")
+        yield
+    except LoadFailed as error:
+        progress.tell_failed(stage, str(error))
+        raise
+    progress.tell_ready(stage)
+
+
+async def others_loaded(stage: str, replicas: Mapping[str, int]) -> None:
+    """Wait until so many replicas of each deployment of this application are loaded.
+
+    Asks Serve's controller, as a handle would answer for just one of two replicas.
+    """
+    application = serve.get_replica_context().app_name if replicas else ""
+    deadline = time.monotonic() + LOAD_AFTER_LIMIT_S
+    missing = dict(replicas)
+    told: list[str] = []
+    while missing:
+        running = await asyncio.to_thread(_running, application)
+        missing = {name: n for name, n in replicas.items() if running.get(name, 0) < n}
+        if missing and time.monotonic() > deadline:
+            log.warning("%s: loads now: %s did not", stage, ", ".join(missing))
+            return
+        if missing and list(missing) != told:
+            told = list(missing)
+            progress.tell(stage, f"waiting for {' and '.join(told)}")
+        if missing:
+            await asyncio.sleep(POLL_S)
+
+
+def _running(application: str) -> dict[str, int]:
+    """How many replicas of each deployment have loaded."""
+    status = serve.status().applications.get(application)
+    deployments = status.deployments if status else {}
+    states = {n: cast(Mapping[str, int], d.replica_states) for n, d in deployments.items()}
+    return {name: counts.get("RUNNING", 0) for name, counts in states.items()}
