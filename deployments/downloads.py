@@ -31,7 +31,8 @@ def fetch(downloads: Sequence[Download], tell: Tell) -> None:
     """
     for download in downloads:
         with ThreadPoolExecutor(1, thread_name_prefix="download") as thread:
-            _watch(download, thread.submit(_fetch, download), tell)
+            cached = _size(_blobs(download.repository))
+            _watch(download, thread.submit(_fetch, download), cached, tell)
 
 
 def _fetch(download: Download) -> None:
@@ -50,10 +51,10 @@ def _fetch(download: Download) -> None:
         ) from error
 
 
-def _watch(download: Download, fetching: Future[None], tell: Tell) -> None:
+def _watch(download: Download, fetching: Future[None], cached: int, tell: Tell) -> None:
     """Tell how far a download is until it is done. Raises what it raised."""
     blobs = _blobs(download.repository)
-    cached, before, at = _size(blobs), _size(blobs), time.monotonic()
+    before, at = cached, time.monotonic()
     total: int | None = None
     while wait([fetching], TELL_EVERY_S).not_done:
         total = _total(download) if total is None else total

@@ -73,7 +73,8 @@ def check_fit(placements: Placements, nodes: Sequence[float]) -> None:
 
 def _packs(placements: Placements, nodes: Sequence[float]) -> bool:
     cards = [[1.0] * int(gpus) for gpus in nodes]
-    shares = [p.num_gpus for p in placements.values() for _ in range(p.most_replicas)]
+    sharing = [p for p in placements.values() if p.num_gpus]
+    shares = [p.num_gpus for p in sharing for _ in range(p.most_replicas)]
     return all(_place(share, cards) for share in sorted(shares, reverse=True))
 
 
