@@ -46,21 +46,24 @@ async def others_loaded(stage: str, replicas: Mapping[str, int]) -> None:
 
     Asks Serve's controller, as a handle would answer for just one of two replicas.
     """
-    application = serve.get_replica_context().app_name if replicas else ""
+    if not replicas:
+        return
+    application = serve.get_replica_context().app_name
     deadline = time.monotonic() + LOAD_AFTER_LIMIT_S
-    missing = dict(replicas)
     told: list[str] = []
-    while missing:
-        running = await asyncio.to_thread(_running, application)
-        missing = {name: n for name, n in replicas.items() if running.get(name, 0) < n}
-        if missing and time.monotonic() > deadline:
+    while missing := await _missing(application, replicas):
+        if missing != told:
+            told = missing
+            progress.tell(stage, f"waiting for {' and '.join(missing)}")
+        if time.monotonic() > deadline:
             log.warning("%s: loads now: %s did not", stage, ", ".join(missing))
             return
-        if missing and list(missing) != told:
-            told = list(missing)
-            progress.tell(stage, f"waiting for {' and '.join(told)}")
-        if missing:
-            await asyncio.sleep(POLL_S)
+        await asyncio.sleep(POLL_S)
+
+
+async def _missing(application: str, replicas: Mapping[str, int]) -> list[str]:
+    running = await asyncio.to_thread(_running, application)
+    return [name for name, count in replicas.items() if running.get(name, 0) < count]
 
 
 def _running(application: str) -> dict[str, int]:
