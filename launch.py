@@ -38,7 +38,7 @@ from launcher.plan import (
     http_address,
     plan_of,
     read_config,
-    with_port,
+    with_address,
 )
 from launcher.ports import claimed
 from launcher.session import end_session, keep
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.keep:
         return keep(sys.stdin)
     try:
-        _launch(plan_of(Path(options.config), options.port, options.front_door))
+        _launch(plan_of(Path(options.config), options.host, options.port, options.front_door))
     except LaunchError as error:
         print(f"parley: {error}", file=sys.stderr)
         return 1
@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="launch.py", description="Run the graph here.")
     parser.add_argument("--config", default=str(ROOT / "serve_config.embedded.yaml"))
+    parser.add_argument("--host", help="in place of the config file's; 0.0.0.0: every interface")
     parser.add_argument("--port", type=int, help="in place of the config file's")
     parser.add_argument(
         "--front-door",
@@ -120,7 +121,9 @@ def _running(plan: Plan, run_dir: Path) -> Generator[subprocess.Popen[bytes], No
     config = plan.config
     if http_address(read_config(config)) != (plan.host, plan.port):
         config = run_dir / plan.config.name
-        config.write_text(yaml.safe_dump(with_port(read_config(plan.config), plan.port)))
+        config.write_text(
+            yaml.safe_dump(with_address(read_config(plan.config), plan.host, plan.port))
+        )
     me = [sys.executable, str(Path(__file__).resolve())]
     with (
         subprocess.Popen([*me, "--keep"], stdin=subprocess.PIPE, start_new_session=True) as keeper,
