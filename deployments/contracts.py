@@ -182,19 +182,6 @@ class SpeechCapacity:
     real_time_factor: float
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """Files of a model hub's repository that a backend loads. `patterns` empty: all of them.
-
-    A backend that has any gives them by a method `downloads() -> Sequence[Download]`; the stage
-    fetches them into the hub's cache before `load`, and says how far it is.
-    """
-
-    repository: str
-    patterns: tuple[str, ...] = ()
-    revision: str | None = None
-
-
 class SpeechToText(Protocol):
     """Transcribes whole windows. Methods may block: the shell runs them in threads."""
 

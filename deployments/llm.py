@@ -37,7 +37,7 @@ class LanguageModelDeployment:
     async def serve_backend(self, backend: LanguageModel) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        with loading("llm", backend):
+        with loading("llm"):
             self._info = await backend.load()
 
     async def describe(self) -> StageInfo:

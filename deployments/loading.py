@@ -1,4 +1,4 @@
-"""How a stage comes up: after the others where asked, what it needs fetched, then loaded."""
+"""How a stage comes up: after the others where asked, and telling what it does."""
 
 # Ray's status is typed in part.
 # pyright: reportUnknownMemberType=false
@@ -14,10 +14,13 @@ from typing import cast
 
 from ray import serve
 
-from deployments import downloads, progress
+from deployments import progress
 from deployments.contracts import LoadFailed
+from deployments.download_watch import watched
 
 log = logging.getLogger("ray.serve")
+
+LOADING = "loading and warming up"
 
 POLL_S = 0.5
 
@@ -26,15 +29,12 @@ LOAD_AFTER_LIMIT_S = 1_800.0
 
 
 @contextmanager
-def loading(stage: str, backend: object) -> Generator[None, None, None]:
-    """Around a backend's `load`: its files are fetched before, and every step is told.
-
-    It blocks while it fetches: a replica in its constructor has nothing else to do.
-    """
+def loading(stage: str) -> Generator[None, None, None]:
+    """Around a backend's `load`: what it fetches and does is told."""
+    progress.tell(stage, LOADING)
     try:
-        downloads.fetch(downloads.wanted_by(backend), lambda state: progress.tell(stage, state))
-        progress.tell(stage, "loading and warming up")
-        yield
+        with watched(lambda state: progress.tell(stage, state or LOADING)):
+            yield
     except LoadFailed as error:
         progress.tell_failed(stage, str(error))
         raise

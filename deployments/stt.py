@@ -46,7 +46,7 @@ class SpeechToTextDeployment:
     def serve_backend(self, backend: SpeechToText | IncrementalSpeechToText) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        with loading("stt", backend):
+        with loading("stt"):
             self._info = backend.load()
         self._windows = _windows(backend)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stt")

@@ -53,7 +53,7 @@ class TextToSpeechDeployment:
     def serve_backend(self, backend: TextToSpeech) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        with loading("tts", backend):
+        with loading("tts"):
             self._info = backend.load()
         self._schedule = Schedule(self._info.slots, MAX_WAITING)
         self._turns: dict[int, asyncio.Future[None]] = {}

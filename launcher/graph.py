@@ -15,6 +15,7 @@ STATUS_S = 0.5
 OBJECT_STORE_BYTES = 100_000_000
 LOG_TAIL_LINES = 15
 CONFIG_ERROR = "serve_app.errors.ConfigError"
+NEEDS_NOTHING = "The embedded models need nothing fetched: make run (serve_config.embedded.yaml)"
 FAILURE = "failure"
 """The file of a run that says why its graph cannot run."""
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,7 +55,7 @@ def _settled(status: Any, progress: Any, run_dir: Path) -> bool:
     report(run_dir, {"Ray": "up"} | {n: d.status.lower() for n, d in deployments.items()} | told)
     for stage, state in told.items():
         if reason := progress.reason(state):
-            (run_dir / FAILURE).write_text(f"{CONFIG_ERROR}: {stage}: {reason}")
+            (run_dir / FAILURE).write_text(f"{CONFIG_ERROR}: {stage}: {reason}. {NEEDS_NOTHING}")
             return True
     states = {str(application.status.value) for application in applications.values()}
     if "DEPLOY_FAILED" in states:

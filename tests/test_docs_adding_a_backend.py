@@ -69,14 +69,3 @@ def test_it_is_what_every_voice_owes(folder: Path) -> None:
     passed = re.search(r"(\d+) passed", run.stdout)
     assert passed is not None
     assert int(passed[1]) >= 5
-
-
-def test_its_download_is_one() -> None:
-    """The example of `downloads` names the contract's fields."""
-    code = block("python", "def downloads")
-    names: dict[str, object] = {}
-    prologue = "from __future__ import annotations\nfrom deployments.contracts import Download\n"
-    exec(prologue + code, names)
-    [wanted] = names["downloads"](None)  # type: ignore[operator]
-    assert wanted.repository.count("/") == 1
-    assert wanted.patterns

@@ -278,7 +278,7 @@ def a_status(state: str, **deployments: str) -> Any:
         ("DEPLOYING", {"tts": "loading"}, False, None),
         ("RUNNING", {}, True, None),
         ("DEPLOY_FAILED", {}, True, "Ingress said"),
-        ("DEPLOYING", {"tts": "failed: no file"}, True, "tts: no file"),
+        ("DEPLOYING", {"tts": "failed: no file"}, True, f"tts: no file. {graph.NEEDS_NOTHING}"),
     ],
 )
 def test_a_graph_is_watched_until_it_runs_or_cannot(

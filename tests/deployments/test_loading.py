@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deployments import loading, progress
-from deployments.contracts import Download, LoadFailed
+from deployments.contracts import LoadFailed
 
 
 @pytest.fixture
@@ -21,39 +22,35 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return said
 
 
-class Needy:
-    """A backend with a file to fetch."""
-
-    def downloads(self) -> Sequence[Download]:
-        """One."""
-        return (Download("org/model"),)
-
-
 def test_every_step_is_told(told: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetched before it loads, ready after."""
+    """That it loads, what it downloads, that it loads on, and that it is ready."""
 
-    def fetch(wanted: Sequence[Download], tell: Callable[[str], None]) -> None:
-        tell(f"downloading {wanted[0].repository}")
+    @contextmanager
+    def watched(tell: Callable[[str | None], None]) -> Iterator[None]:
+        tell("downloading org/model: 1 MB")
+        tell(None)
+        yield
 
-    monkeypatch.setattr(loading.downloads, "fetch", fetch)
-    with loading.loading("tts", Needy()):
+    monkeypatch.setattr(loading, "watched", watched)
+    with loading.loading("tts"):
         assert told == [
-            ("tell", "tts", "downloading org/model"),
+            ("tell", "tts", "loading and warming up"),
+            ("tell", "tts", "downloading org/model: 1 MB"),
             ("tell", "tts", "loading and warming up"),
         ]
-    assert told[2:] == [("tell_ready", "tts")]
+    assert told[3:] == [("tell_ready", "tts")]
 
 
 def test_what_cannot_load_is_told_and_raised(told: list[tuple[str, ...]]) -> None:
     """For whoever reads it, and for Serve."""
-    with pytest.raises(LoadFailed), loading.loading("stt", object()):
+    with pytest.raises(LoadFailed), loading.loading("stt"):
         raise LoadFailed("no such file")
     assert told[-1] == ("tell_failed", "stt", "no such file")
 
 
 def test_a_failure_that_may_pass_is_not_told_as_one(told: list[tuple[str, ...]]) -> None:
     """Serve tries it again."""
-    with pytest.raises(RuntimeError), loading.loading("stt", object()):
+    with pytest.raises(RuntimeError), loading.loading("stt"):
         raise RuntimeError("out of memory, for now")
     assert [kind for kind, *_ in told] == ["tell"]
 
