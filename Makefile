@@ -87,7 +87,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@.venv-$*/bin/python $(PIP) install --no-deps -r $<
 	@touch $@
 
-env-gpu: .venv-gpu/.core .venv-voxtream/.core
+# On a card, the libraries of CUDA too; elsewhere a voice's environment does without.
+.venv-%/.cuda: requirements/cuda.txt .venv-%/.core
+	@.venv-$*/bin/python $(PIP) install --no-deps -r $<
+	@touch $@
+
+env-gpu: .venv-gpu/.core .venv-voxtream/.cuda
 
 # A virtual environment with the first Python that is new enough.
 %/bin/python:

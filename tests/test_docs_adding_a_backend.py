@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,14 @@ def block(language: str, holding: str) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the page's file, where backends are looked for too."""
     (tmp_path / "tts_hum.py").write_text(block("python", "@register"))
     monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(tmp_path)])
-    monkeypatch.setattr(backends, "_classes", dict(backends._classes))
-    monkeypatch.setattr(backends, "_presets", dict(backends._presets))
-    monkeypatch.delitem(sys.modules, "deployments.backends.tts_hum", raising=False)
-    return tmp_path
+    yield tmp_path
+    backends._classes.pop(("tts", "hum"), None)
+    backends._presets.pop(("tts", "hum-low"), None)
+    sys.modules.pop("deployments.backends.tts_hum", None)
 
 
 @pytest.mark.usefixtures("folder")
