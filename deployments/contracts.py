@@ -19,6 +19,11 @@ from typing import Literal, Protocol, TypeAlias
 SPEECH_RATE = 16_000
 """Sample rate of every window of speech, in Hz."""
 
+VoiceFault: TypeAlias = Literal[
+    "invalid_value", "voice_not_found", "voice_exists", "cloning_not_supported"
+]
+"""What is wrong with a request that is about a voice."""
+
 
 class BackendError(Exception):
     """Base of everything a backend raises on purpose."""
@@ -26,6 +31,10 @@ class BackendError(Exception):
 
 class BadInput(BackendError):
     """The request itself cannot be served: an unknown voice, a language the model lacks."""
+
+    def __init__(self, message: str, code: VoiceFault = "invalid_value") -> None:
+        super().__init__(message)
+        self.code: VoiceFault = code
 
 
 class Overloaded(BackendError):
@@ -109,6 +118,11 @@ class SpeechRequest:
     `slack_ms`: how long the caller still has sound, when this is sent; a span and not a time,
     because the clocks of two machines differ. A phrase that runs is not interrupted, so whoever
     has a long text that nobody waits for sends it in phrases too.
+
+    `recording`: set by the stage where `voice` is a registered one: the path of a mono int16 wav
+    file of 24 kHz. What a backend derives from it, it may keep in the same folder, under file
+    names that begin with its own: the folder goes when the voice is deleted, never while a phrase
+    that was given it runs. The path is never given to another recording.
     """
 
     text: str
@@ -116,6 +130,24 @@ class SpeechRequest:
     language: str | None = None
     urgency: Urgency = "offline"
     slack_ms: float = 0.0
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cloning:
+    """That a backend speaks with registered voices, and how long a recording it needs."""
+
+    min_s: float
+    max_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice; a registered one has a time, in seconds since 1970, and a length."""
+
+    name: str
+    created_at: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +188,8 @@ class StageInfo:
     `incremental`: the recogniser keeps a decoder per stream, so windows are sent as pieces.
     `voices`, `languages`: what may be asked for; an empty tuple means anything may.
     `slots`: phrases that a voice makes at once; None: any number.
+    `cloning`: set by the stage; with it registered voices may be asked for besides `voices`.
+    `batch`: finals that a recogniser of whole windows takes in one call.
     """
 
     backend: str
@@ -163,6 +197,8 @@ class StageInfo:
     voices: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     slots: int | None = 1
+    cloning: Cloning | None = None
+    batch: int = 1
     details: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -247,7 +283,12 @@ class LanguageModel(Protocol):
 
 
 class TextToSpeech(Protocol):
-    """Speaks phrases. Methods may block: the shell runs them in threads."""
+    """Speaks phrases. Methods may block: the shell runs them in threads.
+
+    One that speaks with registered voices has an attribute `cloning: Cloning | None`, which the
+    shell reads once it is loaded. It may have `prepare(recording: Path)`, to make what a voice's
+    first phrase needs: raises BadInput for a recording that it cannot use.
+    """
 
     def load(self) -> StageInfo:
         """Load and warm the model. Raises LoadFailed."""

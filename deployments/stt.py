@@ -24,6 +24,7 @@ from deployments.contracts import (
     StreamLost,
     Transcript,
 )
+from deployments.gather import Gathered
 from deployments.loading import loading
 
 THREADS = 32
@@ -48,8 +49,8 @@ class SpeechToTextDeployment:
         self._backend = backend
         with loading("stt"):
             self._info = backend.load()
-        self._windows = _windows(backend)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stt")
+        self._windows = _windows(backend, self._info, self._threads)
         self._running = 0
 
     async def describe(self) -> StageInfo:
@@ -62,7 +63,7 @@ class SpeechToTextDeployment:
             raise Overloaded("partials wait for nobody")
         self._running += 1
         try:
-            return await self._windows.transcribe(window, self._threads)
+            return await self._windows.transcribe(window)
         finally:
             self._running -= 1
 
@@ -72,21 +73,30 @@ class SpeechToTextDeployment:
             self._backend.close()
 
 
-def _windows(backend: SpeechToText | IncrementalSpeechToText) -> _Windows | _Streams:
+def _windows(
+    backend: SpeechToText | IncrementalSpeechToText, info: StageInfo, threads: ThreadPoolExecutor
+) -> _Windows | _Streams:
     if hasattr(backend, "open"):
-        return _Streams(cast(IncrementalSpeechToText, backend))
-    return _Windows(cast(SpeechToText, backend))
+        return _Streams(cast(IncrementalSpeechToText, backend), threads)
+    return _Windows(cast(SpeechToText, backend), info.batch, threads)
 
 
 class _Windows:
-    """Windows that stand alone."""
+    """Windows that stand alone. Finals that come while others are decoded are decoded together."""
 
-    def __init__(self, backend: SpeechToText) -> None:
+    def __init__(self, backend: SpeechToText, batch: int, threads: ThreadPoolExecutor) -> None:
         self._backend = backend
+        self._threads = threads
+        self._finals = Gathered(self._decode, batch) if batch > 1 else None
 
-    async def transcribe(self, window: SpeechWindow, threads: ThreadPoolExecutor) -> Transcript:
+    async def transcribe(self, window: SpeechWindow) -> Transcript:
+        if window.final and self._finals:
+            return await self._finals(window)
+        return (await self._decode([window]))[0]
+
+    async def _decode(self, windows: list[SpeechWindow]) -> list[Transcript]:
         loop = asyncio.get_running_loop()
-        return (await loop.run_in_executor(threads, self._backend.transcribe, [window]))[0]
+        return await loop.run_in_executor(self._threads, self._backend.transcribe, windows)
 
 
 @dataclass(slots=True)
@@ -101,21 +111,22 @@ class _Stream:
 class _Streams:
     """The decoders of the callers who speak now, by stream id."""
 
-    def __init__(self, backend: IncrementalSpeechToText) -> None:
+    def __init__(self, backend: IncrementalSpeechToText, threads: ThreadPoolExecutor) -> None:
         self._backend = backend
+        self._threads = threads
         self._streams: dict[str, _Stream] = {}
 
-    async def transcribe(self, window: SpeechWindow, threads: ThreadPoolExecutor) -> Transcript:
+    async def transcribe(self, window: SpeechWindow) -> Transcript:
         """Continue (or at offset 0 begin) the window's stream with its samples."""
         loop = asyncio.get_running_loop()
         key = window.stream or f"window-{id(window)}"
-        stream = await self._at(key, window, threads)
+        stream = await self._at(key, window)
         async with stream.turn:
             if stream.fed != window.offset or self._streams.get(key) is not stream:
                 raise StreamLost(key)
             stream.fed += len(window.pcm) // 2
             stream.used_at = time.monotonic()
-            stream.work = loop.run_in_executor(threads, _decode, stream.recogniser, window)
+            stream.work = loop.run_in_executor(self._threads, _decode, stream.recogniser, window)
             try:
                 # The thread goes on whatever happens here: what it holds is freed after it.
                 transcript = await asyncio.shield(stream.work)
@@ -126,22 +137,22 @@ class _Streams:
                 self._forget(key, stream)
             return transcript
 
-    async def _at(self, key: str, window: SpeechWindow, threads: ThreadPoolExecutor) -> _Stream:
+    async def _at(self, key: str, window: SpeechWindow) -> _Stream:
         stream = self._streams.get(key)
         if window.offset:
             if stream is None:
                 raise StreamLost(key)
             return stream
         self._drop_idle()
-        stream = _Stream(await self._open(window.language, threads))
+        stream = _Stream(await self._open(window.language))
         if replaced := self._streams.get(key):
             self._forget(key, replaced)
         self._streams[key] = stream
         return stream
 
-    async def _open(self, language: str | None, threads: ThreadPoolExecutor) -> Recogniser:
+    async def _open(self, language: str | None) -> Recogniser:
         loop = asyncio.get_running_loop()
-        opening = loop.run_in_executor(threads, self._backend.open, language)
+        opening = loop.run_in_executor(self._threads, self._backend.open, language)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """Text-to-speech as a Ray Serve deployment: a phrase in, its audio as it is made out.
 
 A voice makes as many phrases at once as its backend has slots; the others wait, and `Schedule`
-says who is next.
+says who is next. A backend that clones also speaks with the voices that `Voices` keeps.
 """
 
 # Ray's decorators and handles are typed in part.
@@ -10,11 +10,14 @@ says who is next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
 from operator import attrgetter
+from pathlib import Path
+from typing import cast
 
 from ray import serve
 
@@ -22,15 +25,20 @@ from deployments import backends
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
+    BackendError,
+    BadInput,
+    Cloning,
     Overloaded,
     SpeechCapacity,
     SpeechRequest,
     StageInfo,
     TextToSpeech,
+    Voice,
 )
 from deployments.loading import loading
 from deployments.schedule import Job, Schedule
 from deployments.threads import ThreadedStream
+from deployments.voices import Voices, VoiceStore
 
 MAX_WAITING = 64
 """Phrases that may wait for a slot: one a call of a full ingress replica."""
@@ -42,19 +50,27 @@ than real time makes in this time goes as one. Less than the 80 ms a first chunk
 CONTENDED_PHRASE_S = 1.2
 """Audio of a later phrase while others wait: so long does nobody wait for one."""
 
+PREPARED_IN_S = 5.0
+"""What a voice's registration may wait for a slot, behind the phrases that callers wait for."""
+
 
 @serve.deployment(name="TextToSpeech")
 class TextToSpeechDeployment:
     """One replica of the configured voice."""
 
-    def __init__(self, backend: str, settings: dict[str, object]) -> None:
-        self.serve_backend(backends.create("tts", backend, settings))
+    def __init__(
+        self, backend: str, settings: dict[str, object], voices: VoiceStore | None = None
+    ) -> None:
+        self.serve_backend(backends.create("tts", backend, settings), voices)
 
-    def serve_backend(self, backend: TextToSpeech) -> None:
-        """Load a backend and serve it."""
+    def serve_backend(self, backend: TextToSpeech, voices: VoiceStore | None = None) -> None:
+        """Load a backend and serve it, with the registered voices if it can speak with them."""
         self._backend = backend
+        cloning = cast("Cloning | None", getattr(backend, "cloning", None))
         with loading("tts"):
-            self._info = backend.load()
+            info = backend.load()
+            self._voices = Voices(voices or VoiceStore(), cloning, info.voices) if cloning else None
+        self._info = replace(info, cloning=cloning)
         self._schedule = Schedule(self._info.slots, MAX_WAITING)
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._keys = count()
@@ -95,7 +111,7 @@ class TextToSpeechDeployment:
             raise
         finally:
             del self._turns[job.key]
-        stream = ThreadedStream(partial(self._backend.speak, request))
+        stream = ThreadedStream(partial(self._spoken, request))
         stream.ended.add_done_callback(lambda _: self._let_go(job))
         audio_s, contended, gather_until = 0.0, False, 0.0
         try:
@@ -108,6 +124,73 @@ class TextToSpeechDeployment:
         finally:
             stream.stop()
         self._learn(job, stream, audio_s)
+
+    async def voices(self) -> tuple[Voice, ...]:
+        """The backend's own voices, then the registered ones. Raises CatalogueLost."""
+        own = tuple(Voice(name) for name in self._info.voices)
+        if self._voices is None:
+            return own
+        return own + tuple(await asyncio.to_thread(self._voices.registered))
+
+    async def register_voice(self, name: str, wav: bytes) -> Voice:
+        """Keep a recording, mono int16 of 24 kHz, as a voice. Raises BadInput, CatalogueLost.
+
+        From now on every replica that shares the store knows it.
+        """
+        voices = self._cloned()
+        voice = await asyncio.to_thread(voices.register, name, wav, int(time.time()))
+        try:
+            await self._prepare(name)
+        except BackendError:
+            await asyncio.to_thread(voices.delete, name)
+            raise
+        return voice
+
+    async def delete_voice(self, name: str) -> None:
+        """Forget a registered voice; phrases that speak with it end. Raises as above."""
+        await asyncio.to_thread(self._cloned().delete, name)
+
+    async def check_health(self) -> None:
+        """Serve asks every few seconds: what other machines deleted goes here too."""
+        if self._voices is not None:
+            await asyncio.to_thread(self._voices.sweep)
+
+    async def _prepare(self, name: str) -> None:
+        """Let the backend make what a registered voice's first phrase needs, in a phrase's slot."""
+        prepare = cast("Callable[[Path], None] | None", getattr(self._backend, "prepare", None))
+        if prepare is None:
+            return
+        loop = asyncio.get_running_loop()
+        job = Job(next(self._keys), "later", loop.time() + PREPARED_IN_S, 0)
+        turn = self._submit(job)
+        try:
+            await turn
+        except BaseException:
+            self._give_up(job, turn)
+            raise
+        finally:
+            del self._turns[job.key]
+        made = loop.run_in_executor(None, self._prepare_held, prepare, name)
+        made.add_done_callback(lambda _: self._let_go(job))
+        # A cancelled registration leaves the thread at work, and the slot taken until it is done.
+        await asyncio.shield(made)
+
+    def _prepare_held(self, prepare: Callable[[Path], None], name: str) -> None:
+        with self._cloned().held(SpeechRequest("", voice=name)) as held:
+            prepare(Path(held.recording or ""))
+
+    def _cloned(self) -> Voices:
+        if self._voices is None:
+            backend = self._info.backend
+            raise BadInput(f"{backend} has voices of its own alone", "cloning_not_supported")
+        return self._voices
+
+    def _spoken(self, request: SpeechRequest) -> Iterator[AudioChunk]:
+        if self._voices is None:
+            yield from self._backend.speak(request)
+            return
+        with self._voices.held(request) as held:
+            yield from self._backend.speak(held)
 
     def _submit(self, job: Job) -> asyncio.Future[None]:
         """Done once the job has a slot. Raises Overloaded where it gets none."""
@@ -153,6 +236,8 @@ class TextToSpeechDeployment:
     def __del__(self) -> None:
         if hasattr(self, "_info"):
             self._backend.close()
+            if self._voices is not None:
+                self._voices.close()
 
 
 def _joined(chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:

@@ -18,6 +18,7 @@ from deployments import backends
 from deployments.llm import LanguageModelDeployment
 from deployments.stt import SpeechToTextDeployment
 from deployments.tts import TextToSpeechDeployment
+from deployments.voices import VoiceStore
 from serve_app import gpu_plan
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
@@ -60,7 +61,9 @@ def build(settings: Settings) -> serve.Application:
         LanguageModelDeployment.options(**_options(llm, slots)).bind(
             llm.backend, llm.settings, *after
         ),
-        TextToSpeechDeployment.options(**_options(tts, slots)).bind(tts.backend, tts.settings),
+        TextToSpeechDeployment.options(**_options(tts, slots)).bind(
+            tts.backend, tts.settings, VoiceStore(settings.voices_dir, settings.voices_redis_url)
+        ),
     )
 
 

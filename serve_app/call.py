@@ -235,12 +235,12 @@ class Call:
                 await self._inbox.put(frame)
             return
         if isinstance(event, ev.ConfigChanged):
-            self._configure(event)
+            await self._configure(event)
         await self._inbox.put(event)
 
-    def _configure(self, change: ev.ConfigChanged) -> None:
+    async def _configure(self, change: ev.ConfigChanged) -> None:
         """Voice and language count from the next reply (and turn) on."""
-        self._stages.check(change.voice, change.language)
+        await self._stages.check(change.voice, change.language)
         if change.language is not None:
             self._transcriber = self._stages.transcriber(self._id, change.language)
         self._options = replace(

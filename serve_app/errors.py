@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from deployments.contracts import VoiceFault
+
 Stage: TypeAlias = Literal["stt", "llm", "tts"]
 
 
@@ -74,10 +76,18 @@ class StageOverloaded(StageError):
 
 
 class StageRefused(StageError):
-    """This request can never be served; asking again would not help."""
+    """This request can never be served; asking again would not help.
+
+    `fault` says why to those who register voices, `told` in words that they may read.
+    """
 
     code = "stage_refused"
     retryable = False
+
+    def __init__(self, stage: Stage, told: str, fault: VoiceFault = "invalid_value") -> None:
+        super().__init__(stage, told)
+        self.told = told
+        self.fault: VoiceFault = fault
 
 
 class StageFailed(StageError):

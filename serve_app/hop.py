@@ -61,11 +61,11 @@ class Hop:
         """Wait for the stage to be loaded. Raises StageError."""
         return await self._unary("describe", (), DESCRIBE_TIMEOUT_S)
 
-    async def call(self, method: str, request: object, *, retry: bool) -> Any:
+    async def call(self, method: str, *arguments: object, retry: bool) -> Any:
         """A unary call. Raises StageError or StreamLost."""
 
         async def attempt() -> Any:
-            return await self._unary(method, (request,), self._first_s)
+            return await self._unary(method, arguments, self._first_s)
 
         try:
             return await self._guarded(attempt)
@@ -196,7 +196,7 @@ def _mapped(stage: Stage, error: Exception) -> Exception:
     if isinstance(cause, StreamLost):
         return cause
     if isinstance(cause, BadInput):
-        return StageRefused(stage, str(cause))
+        return StageRefused(stage, str(cause), cause.code)
     if isinstance(cause, Overloaded | BackPressureError):
         return StageOverloaded(stage, text)
     if isinstance(cause, _LOST):

@@ -10,7 +10,7 @@ import logging
 import uuid
 from typing import Any
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -34,6 +34,7 @@ from serve_app.dialects.native import NativeDialect
 from serve_app.errors import PeerError, Stage, StageError
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
+from serve_app.rest.voices import VoicesEndpoint
 from serve_app.settings import Settings
 from serve_app.stages import RayStages
 from serve_app.websocket import StarletteSocket, refuse
@@ -71,6 +72,7 @@ class Ingress:
     ) -> None:
         self._settings = settings
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
+        self._voices = VoicesEndpoint(self._stages)
         self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
         # What every call shares is loaded before the first call.
         SileroVad()
@@ -106,12 +108,27 @@ class Ingress:
             status_code=200 if ready else 503,
         )
 
+    @api.get("/v1/audio/voices")
+    async def list_voices(self) -> JSONResponse:
+        """The voices that may be asked for (docs/voices.md)."""
+        return await self._voices.list()
+
+    @api.post("/v1/audio/voices")
+    async def register_voice(self, request: Request) -> JSONResponse:
+        """Register a voice by a recording (docs/voices.md)."""
+        return await self._voices.register(request)
+
+    @api.delete("/v1/audio/voices/{name}")
+    async def delete_voice(self, name: str) -> JSONResponse:
+        """Delete a registered voice (docs/voices.md)."""
+        return await self._voices.delete(name)
+
     @api.websocket("/ws")
     async def ws(self, websocket: WebSocket) -> None:
         """A conversation in the native dialect (docs/protocol-native.md)."""
         try:
             dialect = NativeDialect(dict(websocket.query_params))
-            self._check(dialect)
+            await self._check(dialect)
             self._admission.admit()
         except PeerError as error:
             metrics.refused(error.code)
@@ -125,11 +142,11 @@ class Ingress:
             self._admission.release()
             metrics.calls(self._admission.calls)
 
-    def _check(self, dialect: Dialect) -> None:
+    async def _check(self, dialect: Dialect) -> None:
         if not self._warming.done():
             raise PeerError("not_ready", "the models are loading", close_code=1013, status=503)
         self._admission.check(dialect.request)
-        self._stages.check(dialect.request.voice, dialect.request.language)
+        await self._stages.check(dialect.request.voice, dialect.request.language)
 
     def _call(self, websocket: WebSocket, dialect: Dialect) -> Call:
         settings, request = self._settings, dialect.request

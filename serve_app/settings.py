@@ -120,6 +120,10 @@ class Settings(_Frozen):
     apology: str = "Sorry, something went wrong. Please say that again."
     voice: str | None = None
     language: str | None = None
+    voices_dir: str = "~/.local/share/parley/voices"
+    """Where registered voices are kept, on every machine that speaks; `~` is the user's home."""
+    voices_redis_url: str | None = None
+    """A Redis that keeps them instead, where several machines speak: `redis://host:6379/0`."""
     llm_loads_last: bool = False
     """The language model loads once the others have: vLLM counts what is free on the card then."""
     gpu_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0

@@ -16,6 +16,7 @@ from deployments.contracts import (
     StreamLost,
     TextDelta,
     Transcript,
+    Voice,
 )
 from serve_app.errors import (
     PeerError,
@@ -40,7 +41,7 @@ class Transcriber(Protocol):
 class Stages(Protocol):
     """What a call needs of the graph."""
 
-    def check(self, voice: str | None, language: str | None) -> None:
+    async def check(self, voice: str | None, language: str | None) -> None:
         """Raises PeerError where no stage has the voice or understands the language."""
         ...
 
@@ -78,16 +79,44 @@ class RayStages:
         self.info[stage] = info
         return info
 
-    def check(self, voice: str | None, language: str | None) -> None:
-        """Raises PeerError where no stage has the voice or understands the language."""
-        voices = self.info["tts"].voices
-        if voice is not None and voices and voice not in voices:
+    async def check(self, voice: str | None, language: str | None) -> None:
+        """Raises PeerError where no stage has the voice or understands the language.
+
+        A registered voice is asked for anew each time: any replica may have added or removed it.
+        """
+        if voice is not None and not await self._has_voice(voice):
             raise PeerError("invalid_request_error", f"voice: there is no {voice[:40]!r} here")
         for stage in ("stt", "tts"):
             languages = self.info[stage].languages
             if language is not None and languages and _primary(language) not in languages:
                 known = ", ".join(languages)
                 raise PeerError("invalid_request_error", f"language: {stage} speaks only {known}")
+
+    async def voices(self) -> tuple[Voice, ...]:
+        """The voices that may be asked for. Raises StageError."""
+        return await self._tts.call("voices", retry=True)
+
+    async def register_voice(self, name: str, wav: bytes) -> Voice:
+        """Keep a recording, a wav file as `SpeechRequest.recording`, as a voice.
+
+        Raises StageError. It is not tried twice: a first try that was kept refuses the second.
+        """
+        return await self._tts.call("register_voice", name, wav, retry=False)
+
+    async def delete_voice(self, name: str) -> None:
+        """Forget a registered voice. Raises StageError."""
+        await self._tts.call("delete_voice", name, retry=False)
+
+    async def _has_voice(self, voice: str) -> bool:
+        tts = self.info["tts"]
+        if tts.cloning is None:
+            return not tts.voices or voice in tts.voices
+        if voice in tts.voices:
+            return True
+        try:
+            return voice in {known.name for known in await self.voices()}
+        except StageError as error:
+            raise PeerError(error.code, "voice: not to be had at the moment", status=503) from error
 
     def transcriber(self, call_id: str, language: str | None) -> Transcriber:
         """A transcriber that continues streams where the recogniser keeps state."""

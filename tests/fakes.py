@@ -128,7 +128,7 @@ class FakeStages:
         """Work that has not ended."""
         return [work for work in self.work if work.ended_at is None]
 
-    def check(self, voice: str | None, language: str | None) -> None:
+    async def check(self, voice: str | None, language: str | None) -> None:
         """See Stages."""
         if self.voices and voice is not None and voice not in self.voices:
             raise PeerError("invalid_request_error", f"voice: there is no {voice} here")

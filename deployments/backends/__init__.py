@@ -88,7 +88,8 @@ def check(stage: Stage, name: str, settings: Settings) -> None:
     check_settings(stage, name, settings)
     missing = [library for library in requires(stage, name) if find_spec(library) is None]
     if missing:
-        packages = " ".join(library.replace("_", "-") for library in missing)
+        named = cast(Mapping[str, str], getattr(_find(stage, name), "packages", {}))
+        packages = " ".join(named.get(library, library.replace("_", "-")) for library in missing)
         raise BackendConfigError(
             f"{stage} backend {name!r} needs {', '.join(missing)}, not installed here: "
             f"pip install {packages}"

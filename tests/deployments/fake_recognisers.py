@@ -43,16 +43,19 @@ class Gate:
 class Windows:
     """A SpeechToText that says how much it was given."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, batch: int = 1) -> None:
         self.gate = gate
+        self.batch = batch
+        self.calls: list[int] = []
         self.closed = False
 
     def load(self) -> StageInfo:
         """See SpeechToText."""
-        return StageInfo("windows")
+        return StageInfo("windows", batch=self.batch)
 
     def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
         """See SpeechToText."""
+        self.calls.append(len(windows))
         for window in windows:
             if window.language == "xx":
                 raise BadInput("no such language")

@@ -276,3 +276,46 @@ async def test_a_replica_that_goes_closes_its_backend(gate: Gate) -> None:
         assert not backend.closed
     assert backend.closed
     Replica.__new__(Replica).__del__()
+
+
+@pytest.fixture
+async def batching(gate: Gate) -> AsyncIterator[tuple[Any, Windows]]:
+    """A replica of a recogniser that takes eight finals at once."""
+    backend = Windows(gate, batch=8)
+    async with serving(backend, gate) as replica:
+        yield replica, backend
+
+
+async def test_finals_that_come_during_a_decode_are_decoded_together(
+    batching: tuple[Any, Windows], gate: Gate
+) -> None:
+    """In one call; a partial is not held up by it, and joins none."""
+    replica, backend = batching
+    first = asyncio.create_task(replica.transcribe(SpeechWindow(BLOCK, True)))
+    await gate.entered()
+    rest = [
+        asyncio.create_task(replica.transcribe(SpeechWindow(bytes(2 * n), True)))
+        for n in range(1, 4)
+    ]
+    assert (await replica.transcribe(SpeechWindow(b"1234", False))).text == "4 bytes"
+    gate.open()
+    assert [(await task).text for task in rest] == ["2 bytes", "4 bytes", "6 bytes"]
+    await first
+    assert backend.calls == [1, 1, 3]
+
+
+async def test_a_final_that_is_refused_does_not_fail_those_beside_it(
+    batching: tuple[Any, Windows], gate: Gate
+) -> None:
+    """BadInput is for the caller who sent it."""
+    replica, _ = batching
+    first = asyncio.create_task(replica.transcribe(SpeechWindow(BLOCK, True)))
+    await gate.entered()
+    bad = asyncio.create_task(replica.transcribe(SpeechWindow(b"12", True, "xx")))
+    good = asyncio.create_task(replica.transcribe(SpeechWindow(b"12", True)))
+    await asyncio.sleep(0)
+    gate.open()
+    assert (await good).text == "2 bytes"
+    with pytest.raises(BadInput):
+        await bad
+    await first

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from deployments import backends
+from deployments.voices import VoiceStore
 from serve_app.errors import ConfigError
 from serve_app.settings import Settings
 
@@ -51,7 +52,14 @@ def test_the_graph_is_three_stages_behind_an_ingress() -> None:
     graph = bound(build(settings(llm={"backend": "timed", "settings": {"token_ms": 5}})))
     assert list(graph) == ["Ingress", "SpeechToText", "LanguageModel", "TextToSpeech"]
     assert graph["LanguageModel"].init_args == ("timed", {"token_ms": 5})
-    assert graph["TextToSpeech"].init_args == ("timed", {})
+    assert graph["TextToSpeech"].init_args == ("timed", {}, VoiceStore())
+
+
+def test_the_voice_is_told_where_registered_voices_are() -> None:
+    """The directory and the Redis of the settings."""
+    where = {"voices_dir": "/voices", "voices_redis_url": "redis://cache:6379/0"}
+    graph = bound(build(settings(**where)))
+    assert graph["TextToSpeech"].init_args[2] == VoiceStore("/voices", "redis://cache:6379/0")
 
 
 def test_every_admitted_call_has_room_in_every_replica() -> None:

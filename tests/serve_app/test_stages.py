@@ -282,7 +282,7 @@ async def test_describe_waits_no_longer_than_it_should() -> None:
         (None, "de_AT", "language"),
     ],
 )
-def test_voice_and_language_are_checked_against_the_stages(
+async def test_voice_and_language_are_checked_against_the_stages(
     voice: str | None, language: str | None, fault: str | None
 ) -> None:
     """The stages' own lists; a region does not matter, an empty list allows all."""
@@ -290,12 +290,12 @@ def test_voice_and_language_are_checked_against_the_stages(
     stages.info["tts"] = StageInfo("tts", voices=("anna",), languages=("en", "fr"))
     stages.info["stt"] = StageInfo("stt", languages=("en", "de"))
     if fault is None:
-        stages.check(voice, language)
+        await stages.check(voice, language)
         return
     with pytest.raises(PeerError, match=f"^{fault}: "):
-        stages.check(voice, language)
+        await stages.check(voice, language)
 
 
-def test_a_stage_without_lists_takes_anything() -> None:
+async def test_a_stage_without_lists_takes_anything() -> None:
     """An empty list means that anything may be asked for."""
-    stages_over().check("anyone", "xx")
+    await stages_over().check("anyone", "xx")

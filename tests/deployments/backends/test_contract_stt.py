@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -15,19 +16,20 @@ from deployments.contracts import (
     SPEECH_RATE,
     BadInput,
     IncrementalSpeechToText,
+    LoadFailed,
     SpeechRequest,
     SpeechToText,
     SpeechWindow,
     StageInfo,
     Transcript,
 )
-from tests.tiny import settings
+from tests.tiny import hears_words
 
 
 @pytest.fixture(scope="module")
-def stt(stt_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, StageInfo]]:
+def stt(stt_name: str, stt_settings: dict[str, object]) -> Iterator[tuple[Any, StageInfo]]:
     """A loaded recogniser and what it says of itself."""
-    backend = backends.create("stt", stt_name, settings("stt", stt_name, tmp_path_factory))
+    backend = backends.create("stt", stt_name, stt_settings)
     yield backend, backend.load()
     backend.close()
 
@@ -72,7 +74,7 @@ def test_recogniser_says_what_it_is(stt: tuple[Any, StageInfo]) -> None:
 def test_recogniser_hears(stt: tuple[Any, StageInfo], speech: bytes) -> None:
     """Speech becomes words; their times, where known, are in order and within the audio."""
     transcript = hear(*stt, speech)
-    assert len(transcript.text.split()) >= 4
+    assert len(transcript.text.split()) >= 4 or not hears_words(stt[1].backend)
     ends = [0, *(word.end_ms for word in transcript.words)]
     for word, end in zip(transcript.words, ends, strict=False):
         assert end <= word.start_ms < word.end_ms <= len(speech) // 32 + 20
@@ -105,14 +107,45 @@ def test_recogniser_refuses_half_a_sample(stt: tuple[Any, StageInfo], speech: by
     """An odd number of bytes is the caller's mistake, and harms nobody after it."""
     with pytest.raises(BadInput):
         hear(*stt, b"\x00\x01\x02")
-    assert hear(*stt, speech).text
+    assert hear(*stt, speech).text or not hears_words(stt[1].backend)
 
 
-def test_closed_recogniser_loads_again(
-    stt_name: str, tmp_path_factory: pytest.TempPathFactory
+def test_stream_is_given_up(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """A caller who hangs up in mid-stream harms nobody, however often it happens."""
+    backend, info = stt
+    expected = heard(hear(*stt, speech))
+    for _ in range(3 if info.incremental else 0):
+        stream = backend.open(None)
+        stream.feed(speech[: len(speech) // 2 & ~1])
+        stream.close()
+    assert heard(hear(*stt, speech)) == expected
+
+
+def test_no_threads_stay(stt_name: str, stt_settings: dict[str, object], speech: bytes) -> None:
+    """Closing ends what threads the library started in Python."""
+    before = set(threading.enumerate())
+    backend = backends.create("stt", stt_name, stt_settings)
+    hear(backend, backend.load(), speech)
+    backend.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=5)
+        assert not thread.is_alive(), thread.name
+
+
+def test_recogniser_that_cannot_load_says_so(
+    stt_name: str, stt_settings: dict[str, object]
 ) -> None:
+    """A model that is not there is LoadFailed, whose message names it."""
+    if "model" not in stt_settings:
+        return
+    backend = backends.create("stt", stt_name, {**stt_settings, "model": "/no/such/model"})
+    with pytest.raises(LoadFailed, match="/no/such/model"):
+        backend.load()
+
+
+def test_closed_recogniser_loads_again(stt_name: str, stt_settings: dict[str, object]) -> None:
     """Closing frees; loading after it works."""
-    backend = backends.create("stt", stt_name, settings("stt", stt_name, tmp_path_factory))
+    backend = backends.create("stt", stt_name, stt_settings)
     backend.load()
     backend.close()
     assert backend.load().backend == stt_name

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from deployments import backends
-from deployments.contracts import AudioChunk, SpeechRequest, StageInfo, TextToSpeech
-from tests.tiny import settings
+from deployments.contracts import AudioChunk, BadInput, SpeechRequest, StageInfo, TextToSpeech
+from tests.tiny import settings, speaks_words
 
 PHRASE = SpeechRequest("What would it mean to you if you got a long holiday?")
 
@@ -36,22 +36,23 @@ def test_voice_says_what_it_is(tts: tuple[TextToSpeech, StageInfo]) -> None:
 
 
 def test_voice_speaks(tts: tuple[TextToSpeech, StageInfo]) -> None:
-    """Chunks of one rate, as long as such a phrase is, with each word once and in order."""
+    """Chunks of one rate, as long as such a phrase is; words, where known, once and in order."""
     chunks = list(tts[0].speak(PHRASE))
     assert len({chunk.rate for chunk in chunks}) == 1
     assert all(len(chunk.pcm) % 2 == 0 for chunk in chunks)
-    assert 1_500 < length_ms(chunks) < 6_000
+    assert 1_500 < length_ms(chunks) < 6_000 or (chunks and not speaks_words(tts[1].backend))
     words = [PHRASE.text[w.start : w.end].strip("?") for chunk in chunks for w in chunk.words]
-    assert words == PHRASE.text.strip("?").split()
+    assert words in ([], PHRASE.text.strip("?").split())
 
 
 def test_voice_stops_when_closed(tts: tuple[TextToSpeech, StageInfo]) -> None:
     """An interrupted phrase gives nothing more, and the next is whole."""
+    whole = length_ms(list(tts[0].speak(PHRASE)))
     speaking = tts[0].speak(PHRASE)
     next(speaking)
     cast(Any, speaking).close()
     assert next(speaking, None) is None
-    assert length_ms(list(tts[0].speak(PHRASE))) > 1_500
+    assert length_ms(list(tts[0].speak(PHRASE))) == pytest.approx(whole, abs=50)
 
 
 def test_voices_at_once_do_not_mix(tts: tuple[TextToSpeech, StageInfo]) -> None:
@@ -61,6 +62,24 @@ def test_voices_at_once_do_not_mix(tts: tuple[TextToSpeech, StageInfo]) -> None:
     with ThreadPoolExecutor(2) as threads:
         both = list(threads.map(lambda p: length_ms(list(tts[0].speak(p))), phrases))
     assert both == pytest.approx(alone, abs=50)
+
+
+def test_voice_refuses_a_language_it_lacks(tts: tuple[TextToSpeech, StageInfo]) -> None:
+    """One that says which languages it speaks refuses others, and speaks on."""
+    if not tts[1].languages:
+        return
+    with pytest.raises(BadInput):
+        list(tts[0].speak(SpeechRequest("Yes.", language="xx")))
+    assert list(tts[0].speak(SpeechRequest("Yes.")))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "...", "\x00\ud800", "😀", "-5 is cold", "--help", "1" * 20]
+)
+def test_voice_takes_any_text(tts: tuple[TextToSpeech, StageInfo], text: str) -> None:
+    """Nothing that could be in a reply's text harms it."""
+    list(tts[0].speak(SpeechRequest(text)))
+    assert list(tts[0].speak(SpeechRequest("Yes.")))
 
 
 def test_closed_voice_loads_again(tts_name: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -15,14 +15,17 @@ ALL = [(stage, name) for stage in ("stt", "llm", "tts") for name in backends.nam
 
 def test_every_file_is_a_backend() -> None:
     """The embedded and the timed backends are known by the names of their files."""
-    assert {"pocketsphinx", "timed"} <= set(backends.names("stt"))
+    assert {"pocketsphinx", "timed", "faster-whisper"} <= set(backends.names("stt"))
     assert {"echo", "eliza", "openai", "timed"} <= set(backends.names("llm"))
     assert {"espeak", "timed"} <= set(backends.names("tts"))
 
 
 @pytest.mark.parametrize(("stage", "name"), ALL)
-def test_each_backend_is_built_with_defaults(stage: backends.Stage, name: str) -> None:
-    """No backend needs a setting, and building one gives something to load."""
+def test_each_backend_is_built_with_defaults(
+    stage: backends.Stage, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No backend needs a setting, and building one gives something to load, library or not."""
+    monkeypatch.setattr(backends, "find_spec", lambda library: library)
     assert hasattr(create(stage, name, {}), "load")
 
 
@@ -132,3 +135,12 @@ def test_errors_are_one_line() -> None:
         check("llm", "openai", {"a": 1, "b": 2})
     assert "\n" not in str(caught.value)
     assert "unknown setting a, b" in str(caught.value)
+
+
+def test_a_missing_library_whose_package_has_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The package is named: `pip install whisper` would fetch something else."""
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    with pytest.raises(BackendConfigError, match=r"needs whisper.*pip install openai-whisper$"):
+        check("stt", "openai-whisper", {})

@@ -1,0 +1,178 @@
+"""Any server that speaks OpenAI's transcription protocol: OpenAI itself, Groq, speaches, vLLM."""
+
+from __future__ import annotations
+
+import io
+import os
+import wave
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from deployments.backends import register
+from deployments.contracts import (
+    SPEECH_RATE,
+    BackendError,
+    BadInput,
+    LoadFailed,
+    Overloaded,
+    SpeechWindow,
+    StageInfo,
+    Transcript,
+)
+from deployments.speech import (
+    SHORTEST_S,
+    Guards,
+    Guess,
+    duration_s,
+    primary_language,
+    wants_words,
+    words_in_order,
+)
+
+if TYPE_CHECKING:
+    from openai import APIError
+    from openai.types.audio import TranscriptionVerbose
+
+_NO_KEY = "none"
+"""The client insists on a key; servers without accounts ignore it."""
+
+
+@register(
+    "stt",
+    "openai",
+    presets={
+        "groq": {
+            "model": "whisper-large-v3-turbo",
+            "base_url": "https://api.groq.com/openai/v1",
+            "api_key_env": "GROQ_API_KEY",
+        }
+    },
+)
+class OpenAI:
+    """Sends each window to `model` at `base_url` (None: OpenAI's own), partials too.
+
+    The key is read from the environment variable that `api_key_env` names; an empty name sends
+    none. `language` None: the server detects it. `word_times` asks for the times of words
+    (`verbose_json`), which Whisper models have and gpt-4o-transcribe has not. `timeout_s` bounds
+    the wait for a connection and for the answer.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("openai",)
+
+    def __init__(
+        self,
+        *,
+        model: str = "whisper-1",
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        language: str | None = None,
+        word_times: bool = True,
+        timeout_s: float = 10.0,
+        no_speech_threshold: float = 0.6,
+        log_prob_threshold: float = -1.0,
+        compression_ratio_threshold: float = 2.4,
+    ) -> None:
+        self._model = model
+        self._base_url = base_url
+        self._api_key_env = api_key_env
+        self._language = language
+        self._word_times = word_times
+        self._timeout_s = timeout_s
+        self._guards = Guards(no_speech_threshold, log_prob_threshold, compression_ratio_threshold)
+
+    def load(self) -> StageInfo:
+        """Open a client; the server is first asked by the first window. Raises LoadFailed."""
+        try:
+            import openai
+        except ImportError as error:
+            raise LoadFailed(f"stt backend 'openai' needs openai: {error}") from error
+        self._openai = openai
+        key = os.environ.get(self._api_key_env)
+        if key is None and self._base_url is None:
+            raise LoadFailed(
+                f"stt backend 'openai' needs a key in {self._api_key_env}, or a base_url"
+            )
+        # Whether to ask again is the ingress' decision: it knows who still waits.
+        self._client = openai.OpenAI(
+            base_url=self._base_url,
+            api_key=key or _NO_KEY,
+            timeout=self._timeout_s,
+            max_retries=0,
+        )
+        return StageInfo(backend="openai", details={"model": self._model})
+
+    def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
+        """What the server hears in each window, one request each.
+
+        Raises BadInput (half a sample, or the server refuses), Overloaded (429, 503), BackendError.
+        """
+        return [self._transcribe(window) for window in windows]
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def _transcribe(self, window: SpeechWindow) -> Transcript:
+        if len(window.pcm) % 2:
+            raise BadInput("PCM of 16-bit samples cannot have an odd number of bytes")
+        language = primary_language(window.language) if window.language else self._language
+        if duration_s(window) < SHORTEST_S:
+            return Transcript("", language=language)
+        told = self._openai.omit if language is None else language
+        sound = ("speech.wav", _wav(window.pcm), "audio/wav")
+        ask = self._client.audio.transcriptions.create
+        try:
+            if not self._word_times or not wants_words(window):
+                heard = ask(file=sound, model=self._model, language=told, temperature=0.0)
+                return Transcript(heard.text.strip(), language=language)
+            detailed = ask(
+                file=sound,
+                model=self._model,
+                language=told,
+                temperature=0.0,
+                response_format="verbose_json",
+                timestamp_granularities=["word", "segment"],
+            )
+        except self._openai.APIError as error:
+            raise self._told(error) from error
+        return self._detailed(detailed, language, duration_s(window))
+
+    def _detailed(
+        self, heard: TranscriptionVerbose, language: str | None, seconds: float
+    ) -> Transcript:
+        # Servers name the language as "english": that is not the tag that it was asked by.
+        segments = heard.segments or []
+        doubted = [
+            s
+            for s in segments
+            if not self._guards.believe(s.avg_logprob, s.no_speech_prob, s.compression_ratio)
+        ]
+        if not doubted:
+            guesses = [Guess(word.word, word.start, word.end) for word in heard.words or ()]
+            in_order = words_in_order(guesses, seconds)
+            return Transcript(heard.text.strip(), in_order, language)
+        text = "".join(segment.text for segment in segments if segment not in doubted)
+        guesses = [
+            Guess(word.word, word.start, word.end)
+            for word in heard.words or ()
+            if not any(s.start <= (word.start + word.end) / 2 < s.end for s in doubted)
+        ]
+        return Transcript(text.strip(), words_in_order(guesses, seconds), language)
+
+    def _told(self, error: APIError) -> BackendError:
+        status = error.status_code if isinstance(error, self._openai.APIStatusError) else None
+        if status in (429, 503):
+            return Overloaded(f"the server has no room: {status}")
+        if status in (400, 404, 413, 422):
+            return BadInput(f"the server refuses the request: {error.message}")
+        return BackendError(f"the server failed: {error.message}")
+
+
+def _wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(SPEECH_RATE)
+        sound.writeframes(pcm)
+    return file.getvalue()
