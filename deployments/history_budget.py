@@ -1,4 +1,4 @@
-"""Cuts a conversation to what a model's budget of tokens holds. Pure: how to count is an argument."""
+"""Cuts a conversation to a budget of tokens. Pure: how to count them is an argument."""
 
 from __future__ import annotations
 

@@ -1,22 +1,16 @@
-"""vLLM's engine in this replica: continuous batching, a prefix cache, replies that can be aborted.
-
-vLLM runs its engine in a process of its own, started by `load` and ended by `close`. It has no
-types to check here where it is not installed, so what is used of it is written down as `_Engine`.
-"""
+"""A model on this machine by vLLM: continuous batching, a prefix cache, replies it can abort."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import difflib
 import json
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, ClassVar, Protocol, cast
+from typing import ClassVar, cast
 
 from deployments.backends import register
 from deployments.chat_messages import ChatObject, chat_messages, chat_tools
@@ -31,6 +25,7 @@ from deployments.contracts import (
     TextDelta,
 )
 from deployments.history_budget import MESSAGE_TOKENS, within_budget
+from deployments.vllm_engine import Engine, find_tool_parser, start, stop
 from deployments.written_calls import WrittenCalls
 
 _TEMPLATE_TOKENS = 64
@@ -39,21 +34,6 @@ _TEMPLATE_TOKENS = 64
 _WARM_UP = ReplyRequest((Message("system", "You are a voice."), Message("user", "Hello.")))
 
 _QWEN: Mapping[str, object] = {"tool_parser": "hermes"}
-
-
-class _Engine(Protocol):
-    """What is used of `vllm.v1.engine.async_llm.AsyncLLM`."""
-
-    renderer: Any
-    model_config: Any
-    output_handler: asyncio.Task[None] | None
-
-    def generate(
-        self, prompt: object, sampling_params: object, request_id: str
-    ) -> AsyncGenerator[Any, None]: ...
-    async def abort(self, request_id: str) -> None: ...
-    async def check_health(self) -> None: ...
-    def shutdown(self) -> None: ...
 
 
 @register(
@@ -117,7 +97,7 @@ class Vllm:
         self._max_tokens = max_tokens
         self._history_tokens = history_tokens
         self._tool_parser = tool_parser
-        self._engine: _Engine | None = None
+        self._engine: Engine | None = None
         self._aborting: set[asyncio.Future[None]] = set()
 
     async def load(self) -> StageInfo:
@@ -130,17 +110,18 @@ class Vllm:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
         try:
-            self._engine = await asyncio.to_thread(_start, self._named, self._extra)
+            self._engine = await asyncio.to_thread(start, self._named, self._extra)
             self._prepare(self._engine)
             # The second reply finds the first one's prefix in the cache.
             for _ in range(2):
                 async for _ in self.reply(_WARM_UP):
                     pass
+        except LoadFailed:
+            await self.close()
+            raise
         except Exception as error:
             await self.close()
-            if isinstance(error, LoadFailed):
-                raise
-            raise LoadFailed(_advice(error, str(self._named["model"]))) from error
+            raise LoadFailed(f"the first reply failed: {_line(error)}") from error
         return StageInfo(backend="vllm", details={"model": str(self._named["model"])})
 
     async def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
@@ -149,7 +130,7 @@ class Vllm:
         Raises BadInput (it does not fit the model), BackendError.
         """
         engine, errors = self._running(), import_module("vllm.exceptions")
-        request_id, over = uuid.uuid4().hex, False
+        request_id, over, said = uuid.uuid4().hex, False, False
         try:
             tools = chat_tools(request.tools) if self._parser else []
             messages = self._messages(request, tools)
@@ -161,9 +142,13 @@ class Vllm:
                     piece = output.outputs[0]
                     text = calls.feed(piece.text, list(piece.token_ids)) if calls else piece.text
                     if text:
+                        said = True
                         yield TextDelta(text)
             over = True
-            for call in calls.calls() if calls else ():
+            called = calls.calls() if calls else []
+            if calls and not called and not said:
+                raise BackendError("the reply ended inside a tool call: max_tokens is too low")
+            for call in called:
                 yield call
         except errors.VLLMClientError as error:
             raise BadInput(f"the model refuses the request: {_line(error)}") from error
@@ -187,17 +172,14 @@ class Vllm:
             return
         if self._aborting:
             await asyncio.wait(self._aborting)
-        handler = engine.output_handler
-        await asyncio.to_thread(engine.shutdown)
-        if handler is not None:
-            await asyncio.wait([handler])
+        await stop(engine)
 
-    def _running(self) -> _Engine:
+    def _running(self) -> Engine:
         if self._engine is None:
             raise BackendError("the engine is not running")
         return self._engine
 
-    def _prepare(self, engine: _Engine) -> None:
+    def _prepare(self, engine: Engine) -> None:
         """What every reply needs of the loaded model."""
         tokenizer = engine.renderer.get_tokenizer()
         self._max_len = int(engine.model_config.max_model_len)
@@ -218,7 +200,7 @@ class Vllm:
 
         self._tokens = tokens
         self._tokenizer = tokenizer
-        self._parser = _find_parser(self._tool_parser) if self._tool_parser else None
+        self._parser = find_tool_parser(self._tool_parser) if self._tool_parser else None
 
     def _messages(self, request: ReplyRequest, tools: list[ChatObject]) -> list[ChatObject]:
         """The conversation, cut to what fits beside the tools."""
@@ -234,7 +216,7 @@ class Vllm:
         return self._tokens(message.content) + self._tokens(calls) + MESSAGE_TOKENS
 
     async def _prompt(
-        self, engine: _Engine, messages: list[ChatObject], tools: list[ChatObject]
+        self, engine: Engine, messages: list[ChatObject], tools: list[ChatObject]
     ) -> object:
         """The conversation in the model's own format, as tokens."""
         params = import_module("vllm.renderers").ChatParams(
@@ -253,7 +235,7 @@ class Vllm:
             output_kind=import_module("vllm.sampling_params").RequestOutputKind.DELTA,
         )
 
-    async def _abort(self, engine: _Engine, request_id: str) -> None:
+    async def _abort(self, engine: Engine, request_id: str) -> None:
         """Take the request back, to the end even if this is cancelled too.
 
         vLLM does so itself, but not for a request that was cancelled while it was being added.
@@ -264,37 +246,5 @@ class Vllm:
         await asyncio.shield(aborting)
 
 
-def _start(named: Mapping[str, object], extra: Mapping[str, object]) -> _Engine:
-    arguments = import_module("vllm.engine.arg_utils").AsyncEngineArgs
-    known = [field.name for field in dataclasses.fields(arguments)]
-    for key in extra:
-        if key in named:
-            raise LoadFailed(f"engine: {key} is a setting of llm backend 'vllm' itself")
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise LoadFailed(f"engine: vLLM has no engine argument {key!r}{hint}")
-    # What is None is vLLM's to choose; its own log of statistics is for its own server.
-    given = {key: value for key, value in named.items() if value is not None}
-    settings = {"disable_log_stats": True, **given, **extra}
-    engine = import_module("vllm.v1.engine.async_llm").AsyncLLM
-    return cast(_Engine, engine.from_engine_args(arguments(**settings)))
-
-
-def _find_parser(name: str) -> object:
-    parsers = import_module("vllm.tool_parsers").ToolParserManager
-    try:
-        return parsers.get_tool_parser(name)
-    except KeyError as error:
-        known = ", ".join(parsers.list_registered())
-        raise LoadFailed(f"tool_parser {name!r} is unknown: choose one of {known}") from error
-
-
-def _advice(error: Exception, model: str) -> str:
-    """What to change, in one line."""
-    return f"{model}: {_line(error)}"
-
-
 def _line(error: Exception) -> str:
-    """An error in one line; many of vLLM's are paragraphs."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -14,6 +14,9 @@ LIGHT = {
     "tts": ("espeak", "timed", "openai", "elevenlabs"),
 }
 
+LOAD_TIMEOUT_S = 600
+"""A real model's library alone takes minutes to import on a busy machine."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--backend stt:faster-whisper`, as often as wanted."""
@@ -38,10 +41,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The libraries of backends asked for by name warn of much that is not ours to mend."""
+    """The libraries of backends asked for by name warn of what is not ours to mend, and are slow."""
     if config.getoption("--backend", None) is not None:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("default"))
+            item.add_marker(pytest.mark.timeout(LOAD_TIMEOUT_S))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from deployments import backends
 from deployments.contracts import LanguageModel, Message, ReplyRequest, StageInfo, TextDelta
@@ -16,7 +17,10 @@ from tests.tiny import settings
 ASKED = ReplyRequest((Message("system", "Be kind."), Message("user", "i need a long holiday")))
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def llm(
     llm_name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[LanguageModel, StageInfo]]:
