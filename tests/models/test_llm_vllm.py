@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def llm(checkpoint: Path) -> AsyncIterator[Vllm]:
-    """The engine, loaded once as it takes long; closed, nothing of it is left, not even a zombie."""
+    """The engine, loaded once as it takes long; closed, no process of it is left, nor a zombie."""
     backend = Vllm(**qwen2.settings(checkpoint, max_tokens=200))
     before = engine_processes()
     await backend.load()
@@ -94,7 +94,7 @@ def engine_of(backend: Vllm) -> Any:
 
 async def idle(backend: Vllm) -> None:
     """Return once the engine's process has no request: it can drop its cache only then."""
-    while not await engine_of(backend).reset_prefix_cache():
+    while not await engine_of(backend).reset_prefix_cache():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
@@ -107,7 +107,7 @@ async def test_a_reply_is_written_token_by_token(llm: Vllm) -> None:
 
 
 async def test_a_tool_is_called_and_its_result_heard(llm: Vllm) -> None:
-    """With tools the reply is a call, nothing of whose marks is said; with the result it is text."""
+    """With tools the reply is a call, whose marks nobody hears; with the result it is text."""
     asked = ReplyRequest(ASKED.messages, tools=(WEATHER,))
     [call] = await read(llm.reply(asked))
     assert isinstance(call, ToolCall)
