@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -102,8 +103,9 @@ def _query(arguments: dict[str, object]) -> dict[str, str]:
 
 async def _text(response: httpx.Response) -> str:
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= MAX_RESULT_BYTES:
-            break
+    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) >= MAX_RESULT_BYTES:
+                break
     return body[:MAX_RESULT_BYTES].decode(response.encoding or "utf-8", "replace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias, cast
 
 import orjson
@@ -211,14 +212,12 @@ def _tool(value: object) -> Tool:
     if not _TOOL_NAME.fullmatch(name):
         raise _invalid("a tool's name must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     description = fields.get("description", "")
-    parameters = fields.get("parameters", {"type": "object", "properties": {}})
-    if not isinstance(parameters, dict):
+    tool = Tool(name, _string("a tool's description", description, MAX_DESCRIPTION_CHARS))
+    if "parameters" not in fields:
+        return tool
+    if not isinstance(fields["parameters"], dict):
         raise _invalid("a tool's parameters must be a JSON schema, an object")
-    return Tool(
-        name,
-        _string("a tool's description", description, MAX_DESCRIPTION_CHARS),
-        orjson.dumps(parameters).decode(),
-    )
+    return replace(tool, parameters_json=orjson.dumps(fields["parameters"]).decode())
 
 
 def _tool_result(fields: _Json) -> ToolAnswered:

@@ -51,7 +51,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     )
     try:
         async with asyncio.timeout(START_S), httpx.AsyncClient() as http:
-            while process.returncode is None and not await answers(http, port):
+            while process.returncode is None and not await answers(http, port):  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
         assert process.returncode is None, "the server did not start"
         yield f"http://127.0.0.1:{port}/v1"
@@ -107,7 +107,7 @@ async def test_a_closed_reply_is_aborted_at_the_server(url: str) -> None:
     async with aclosing(cast(Any, backend.reply(ASKED))) as reply:
         await anext(reply)
     async with asyncio.timeout(20), httpx.AsyncClient() as http:
-        while await running(http, url) != ["0.0"]:
+        while await running(http, url) != ["0.0"]:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     await backend.close()
 
