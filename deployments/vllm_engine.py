@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from deployments.contracts import LoadFailed
+from deployments.leash import Leash
 
 _STOP_S = 5.0
 """How long the engine may take to end before it is killed."""
@@ -48,8 +49,8 @@ class Engine(Protocol):
         ...
 
 
-def start(named: Mapping[str, object], extra: Mapping[str, object]) -> Engine:
-    """The engine, running; it blocks for seconds to minutes.
+def start(named: Mapping[str, object], extra: Mapping[str, object], leash: Leash) -> Engine:
+    """The engine, running and on the leash; it blocks for seconds to minutes.
 
     `named` are the backend's own settings, None leaves one to vLLM; `extra` are further engine
     arguments. Raises LoadFailed.
@@ -64,7 +65,8 @@ def start(named: Mapping[str, object], extra: Mapping[str, object]) -> Engine:
     # vLLM's log of statistics is for its own server.
     settings = {"disable_log_stats": True, **given, **extra}
     try:
-        return cast(Engine, engine.from_engine_args(arguments(**settings)))
+        with leash.marking():
+            return cast(Engine, engine.from_engine_args(arguments(**settings)))
     except Exception as error:
         raise LoadFailed(_advice(error, named)) from error
 

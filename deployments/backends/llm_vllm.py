@@ -25,6 +25,7 @@ from deployments.contracts import (
     TextDelta,
 )
 from deployments.history_budget import MESSAGE_TOKENS, within_budget
+from deployments.leash import Leash
 from deployments.vllm_engine import Engine, find_tool_parser, start, stop
 from deployments.written_calls import WrittenCalls
 
@@ -98,6 +99,7 @@ class Vllm:
         self._history_tokens = history_tokens
         self._tool_parser = tool_parser
         self._engine: Engine | None = None
+        self._leash: Leash | None = None
         self._aborting: set[asyncio.Future[None]] = set()
 
     async def load(self) -> StageInfo:
@@ -109,8 +111,11 @@ class Vllm:
         # when it is imported.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
+        # This process has threads, so it must not fork; nor does the leash hold what is forked.
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+        self._leash = Leash()
         try:
-            self._engine = await asyncio.to_thread(start, self._named, self._extra)
+            self._engine = await asyncio.to_thread(start, self._named, self._extra, self._leash)
             self._prepare(self._engine)
             # The second reply finds the first one's prefix in the cache.
             for _ in range(2):
@@ -168,11 +173,13 @@ class Vllm:
     async def close(self) -> None:
         """End the engine's process; it and its tasks are gone when this returns."""
         engine, self._engine = self._engine, None
-        if engine is None:
-            return
         if self._aborting:
             await asyncio.wait(self._aborting)
-        await stop(engine)
+        if engine is not None:
+            await stop(engine)
+        if self._leash is not None:
+            await asyncio.to_thread(self._leash.release)
+            self._leash = None
 
     def _running(self) -> Engine:
         if self._engine is None:

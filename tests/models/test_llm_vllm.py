@@ -37,8 +37,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-CANCELLED_REPLIES = 100
-"""500 for a soak test."""
+CANCELLED_REPLIES = 500
 
 LEAKED_MB = 8
 ASKED = ReplyRequest((Message("system", "Be kind."), Message("user", "I need a holiday.")))
@@ -164,9 +163,20 @@ async def test_cancelled_replies_leak_nothing(llm: Vllm) -> None:
 
 
 async def cancelled_after(llm: Vllm, steps: int) -> None:
-    """Start a reply and cancel it after some passes of the loop, twice, as an impatient scope."""
-    reading = asyncio.ensure_future(read(llm.reply(ASKED)))
-    for _ in range(steps):
+    """Start a reply and cancel it after some passes of the loop, twice, as an impatient scope.
+
+    From 30 steps on the engine has begun to write.
+    """
+    writing = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in llm.reply(ASKED):
+            writing.set()
+
+    reading = asyncio.ensure_future(listen())
+    if steps >= 30:
+        await writing.wait()
+    for _ in range(steps % 30):
         await asyncio.sleep(0)
     reading.cancel()
     await asyncio.sleep(0)
