@@ -116,10 +116,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What the language model answers. `server_url` sends this call to another server.
-
-    `tools` are those it may call now; a model that knows none leaves them alone.
-    """
+    """What the language model answers, by which `tools`; `server_url`: at another server."""
 
     messages: tuple[Message, ...]
     server_url: str | None = None
