@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The libraries of backends asked for by name warn of what is not ours to mend, and are slow."""
+    """Libraries of backends asked for by name are slow, and warn of what is not ours to mend."""
     if config.getoption("--backend", None) is not None:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("default"))
