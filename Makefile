@@ -1,62 +1,113 @@
 # Everything a person or a pipeline runs. `make help` lists it.
 # Only python3, venv and pip are used, so pip's own configuration holds.
 
-VENV   := .venv
-BIN    := $(VENV)/bin
-CONFIG ?= serve_config.embedded.yaml
-PORT   ?=
-URL    ?=
-FILE   ?=
-TEXT   ?=
-MIC    ?=
+# Which models: `embedded`, nothing to download; `laptop`, small real ones on a CPU; `gpu`, one card.
+PROFILE ?= embedded
+CONFIG  ?= $(CONFIG_$(PROFILE))
+PORT    ?=
+URL     ?=
+FILE    ?=
+TEXT    ?=
+MIC     ?=
 
-PEER_VENV := .venv-bench
+CONFIG_embedded := serve_config.embedded.yaml
+CONFIG_laptop   := serve_config.laptop.yaml
+CONFIG_gpu      := serve_config.yaml
+
+VENV := .venv
+BIN  := $(VENV)/bin
+
+VENV_embedded := $(VENV)
+VENV_laptop   := .venv-models
+VENV_gpu      := .venv-gpu
+RUN_VENV      := $(VENV_$(PROFILE))
+
+# Voices whose libraries conflict with the others' have an environment each.
+VOICES      := voxtream chatterbox
+VOICE_VENVS := $(VOICES:%=.venv-%)
+PEER_VENV   := .venv-bench
 
 # PYTHON=… chooses the interpreter; without it the first of these that is new enough is taken.
 PYTHONS := $(or $(PYTHON),python3.12 python3.11 python3 python)
 
+PIP := -m pip --quiet --disable-pip-version-check
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run talk test check test-clients test-models bench format clean
+.SECONDARY:
+.PHONY: help setup run talk test check test-clients test-models env-gpu bench format clean
 
 help:
-	@echo 'make run           start the agent here          PORT=8000 CONFIG=serve_config.embedded.yaml'
+	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/'
-	@echo 'make test-models   the backends with their real models'
+	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
-	@echo 'make check         ruff, pyright, import contracts'
+	@echo 'make check         ruff, pyright, import contracts, hadolint'
 	@echo 'make format        put the sources into shape'
 	@echo 'make setup         make .venv (run, talk and the tests do it too); PYTHON=python3.12 chooses one'
-	@echo 'make clean         remove .venv and caches'
+	@echo 'make env-gpu       the environments of serve_config.yaml'
+	@echo 'make clean         remove the environments and caches'
 
 setup: $(VENV)/.core $(VENV)/.dev
 
 # What `run` and `talk` need. The stamps are newer than the pins once these are installed.
-$(VENV)/.core: requirements/core.txt requirements/models.txt | $(BIN)/python
+$(VENV)/.core: requirements/core.txt requirements/ears.txt | $(BIN)/python
 	@echo 'Installing packages (about a minute, this once) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/models.txt
+	@$(BIN)/python $(PIP) install -r requirements/core.txt
+	@$(BIN)/python $(PIP) install --no-deps -r requirements/ears.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@echo 'Installing the tools of the tests ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(BIN)/python $(PIP) install -r requirements/dev.txt
 	@touch $@
 
-$(BIN)/python:
+# The real models on a CPU. Its pins are whole, and without what their packages ask for beyond
+# them: builds for CUDA that break a CPU build of torch.
+.venv-models/.core: requirements/core.txt requirements/ears.txt requirements/models.txt | .venv-models/bin/python
+	@echo 'Installing the real models'"'"' libraries (2.5 GB, some minutes, this once) ...'
+	@.venv-models/bin/python $(PIP) install -r requirements/core.txt
+	@.venv-models/bin/python $(PIP) install --no-deps -r requirements/ears.txt -r requirements/models.txt
+	@.venv-models/bin/python -c 'import torch' || { echo 'make: this build of torch wants CUDA: point PIP_EXTRA_INDEX_URL at the index of its CPU builds (docs/backends.md)' >&2; exit 1; }
+	@touch $@
+
+.venv-gpu/.core: requirements/core.txt requirements/ears.txt requirements/gpu.txt | .venv-gpu/bin/python
+	@echo 'Installing the libraries for a GPU (10 GB, some minutes, this once) ...'
+	@.venv-gpu/bin/python $(PIP) install -r requirements/core.txt
+	@.venv-gpu/bin/python $(PIP) install --no-deps -r requirements/ears.txt -r requirements/gpu.txt
+	@touch $@
+
+.venv-%/.core: requirements/tts-%.txt | .venv-%/bin/python
+	@echo 'Installing $* (some minutes, this once) ...'
+	@.venv-$*/bin/python $(PIP) install --no-deps -r $<
+	@touch $@
+
+.venv-%/.dev: requirements/dev.txt .venv-%/.core
+	@.venv-$*/bin/python $(PIP) install --no-deps -r $<
+	@touch $@
+
+# On a card, the libraries of CUDA too; elsewhere a voice's environment does without.
+.venv-%/.cuda: requirements/cuda.txt .venv-%/.core
+	@.venv-$*/bin/python $(PIP) install --no-deps -r $<
+	@touch $@
+
+env-gpu: .venv-gpu/.core .venv-voxtream/.cuda
+
+# A virtual environment with the first Python that is new enough.
+%/bin/python:
 	@for python in $(PYTHONS); do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then \
-	    $$python -m venv $(VENV) && exit 0; \
+	    $$python -m venv $* && exit 0; \
 	    echo "make: $$python cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; \
-	    rm -rf $(VENV); exit 1; \
+	    rm -rf $*; exit 1; \
 	  fi; \
 	done; \
 	echo 'make: Python 3.11 or 3.12 is needed, and none was found among: $(PYTHONS) (PYTHON=/path/to/python3.12 names one)' >&2; \
 	exit 1
 
-run: $(VENV)/.core
-	@exec $(BIN)/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT))
+run: $(or $(RUN_VENV),$(error PROFILE is embedded, laptop or gpu, not $(PROFILE)))/.core
+	@exec $(RUN_VENV)/bin/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT))
 
 talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
@@ -67,8 +118,16 @@ test: $(VENV)/.dev
 test-clients: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/clients
 
-test-models: $(VENV)/.dev
+# The embedded models, then each real library in the environment that has it, on checkpoints of
+# random weights: whether they work, not what they say.
+test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
 	$(BIN)/python -m pytest tests/deployments/backends
+	.venv-models/bin/python -m pytest tests/models
+	.venv-models/bin/python -m pytest tests/deployments/backends \
+	  --backend stt:faster-whisper --backend stt:openai-whisper --backend stt:nemotron \
+	  --backend llm:vllm --backend tts:pocket-tts
+	.venv-voxtream/bin/python -m pytest tests/deployments/backends --backend tts:voxtream
+	.venv-chatterbox/bin/python -m pytest tests/deployments/backends --backend tts:chatterbox
 
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench
@@ -78,7 +137,7 @@ bench: $(VENV)/.core $(PEER_VENV)/.bench
 $(PEER_VENV)/.bench: requirements/bench.txt $(VENV)/.core
 	@echo 'Installing the peer ...'
 	@$(BIN)/python -m venv $(PEER_VENV)
-	@$(PEER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@$(PEER_VENV)/bin/python $(PIP) install -r requirements/bench.txt
 	@touch $@
 
 check: $(VENV)/.dev
@@ -86,11 +145,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile Dockerfile.cpu
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(PEER_VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-models .venv-gpu $(VOICE_VENVS) $(PEER_VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

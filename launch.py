@@ -30,7 +30,7 @@ from typing import Any, cast
 import yaml
 
 from launcher import LaunchError
-from launcher.graph import explain, reported, run_graph
+from launcher.graph import FAILURE, explain, reported, run_graph
 from launcher.plan import (
     ROOT,
     Plan,
@@ -38,12 +38,13 @@ from launcher.plan import (
     http_address,
     plan_of,
     read_config,
-    with_port,
+    with_address,
 )
 from launcher.ports import claimed
 from launcher.session import end_session, keep
 
-READY_DEADLINE_S = 180.0
+NEWS_DEADLINE_S = 600.0
+"""A big model loads for minutes without a word; downloads tell how far they are."""
 POLL_S = 0.1
 
 
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.keep:
         return keep(sys.stdin)
     try:
-        _launch(plan_of(Path(options.config), options.port, options.front_door))
+        _launch(plan_of(Path(options.config), options.host, options.port, options.front_door))
     except LaunchError as error:
         print(f"parley: {error}", file=sys.stderr)
         return 1
@@ -71,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="launch.py", description="Run the graph here.")
     parser.add_argument("--config", default=str(ROOT / "serve_config.embedded.yaml"))
+    parser.add_argument("--host", help="in place of the config file's; 0.0.0.0: every interface")
     parser.add_argument("--port", type=int, help="in place of the config file's")
     parser.add_argument(
         "--front-door",
@@ -119,7 +121,9 @@ def _running(plan: Plan, run_dir: Path) -> Generator[subprocess.Popen[bytes], No
     config = plan.config
     if http_address(read_config(config)) != (plan.host, plan.port):
         config = run_dir / plan.config.name
-        config.write_text(yaml.safe_dump(with_port(read_config(plan.config), plan.port)))
+        config.write_text(
+            yaml.safe_dump(with_address(read_config(plan.config), plan.host, plan.port))
+        )
     me = [sys.executable, str(Path(__file__).resolve())]
     with (
         subprocess.Popen([*me, "--keep"], stdin=subprocess.PIPE, start_new_session=True) as keeper,
@@ -146,16 +150,17 @@ def _running(plan: Plan, run_dir: Path) -> Generator[subprocess.Popen[bytes], No
 
 
 def _serve(plan: Plan, run_dir: Path, graph: subprocess.Popen[bytes]) -> None:
-    began = time.monotonic()
+    began = news_at = time.monotonic()
     print(f"Starting at {plan.address}; the log is {run_dir / 'graph.log'}", flush=True)
     told: dict[str, str] = {}
     while not (answer := readiness(plan.host, plan.port)).get("ready"):
         _check_alive(graph, run_dir)
-        if time.monotonic() - began > READY_DEADLINE_S:
+        now = time.monotonic()
+        if now - news_at > NEWS_DEADLINE_S:
             waiting = ", ".join(f"{k} is {v}" for k, v in told.items()) or "Ray is starting"
-            raise LaunchError(f"not ready after {READY_DEADLINE_S:.0f} s: {waiting}")
-        state = reported(run_dir) | answer.get("stages", {})
-        _tell(told, state, time.monotonic() - began)
+            raise LaunchError(f"nothing new in {NEWS_DEADLINE_S:.0f} s: {waiting}")
+        if _tell(told, reported(run_dir) | answer.get("stages", {}), now - began):
+            news_at = now
         time.sleep(POLL_S)
     _tell(told, answer.get("stages", {}), time.monotonic() - began)
     _greet(plan, time.monotonic() - began)
@@ -176,12 +181,13 @@ def readiness(host: str, port: int) -> dict[str, Any]:
     return cast(dict[str, Any], answer) if isinstance(answer, dict) else {}
 
 
-def _tell(told: dict[str, str], states: Mapping[str, str], after_s: float) -> None:
-    """Print what is new since it was last told, and remember it."""
-    for part, state in states.items():
-        if told.get(part) != state:
-            print(f"  {after_s:5.1f} s  {part}: {state}", flush=True)
-            told[part] = state
+def _tell(told: dict[str, str], states: Mapping[str, str], after_s: float) -> bool:
+    """Print what is new since it was last told, and remember it; whether anything was."""
+    news = {part: state for part, state in states.items() if told.get(part) != state}
+    for part, state in news.items():
+        print(f"  {after_s:5.1f} s  {part}: {state}", flush=True)
+    told |= news
+    return bool(news)
 
 
 def _greet(plan: Plan, after_s: float) -> None:
@@ -201,9 +207,9 @@ def _check_alive(graph: subprocess.Popen[bytes], run_dir: Path) -> None:
     """Raises LaunchError, after the useful lines, if the graph has ended."""
     if graph.poll() is None:
         return
-    failure = run_dir / "failure"
+    failure = run_dir / FAILURE
     lines = (failure if failure.exists() else run_dir / "graph.log").read_text(errors="replace")
-    raise LaunchError(explain(lines) + f"\n(the whole log: {run_dir / 'graph.log'})")
+    raise LaunchError(explain(lines))
 
 
 if __name__ == "__main__":

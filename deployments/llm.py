@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
 from ray import serve
@@ -13,6 +13,7 @@ from ray import serve
 from deployments import backends
 from deployments.coalesce import coalesced
 from deployments.contracts import LanguageModel, ReplyItem, ReplyRequest, StageInfo, Watched
+from deployments.loading import loading, others_loaded
 
 COALESCE_S, LATER_S = 0.025, 0.1
 """Items on a handle cost CPU at both ends; text this much later is not heard."""
@@ -25,14 +26,19 @@ class LanguageModelDeployment:
     _elsewhere: LanguageModel | None = None
 
     async def __init__(  # pyright: ignore[reportGeneralTypeIssues]  Serve awaits constructors.
-        self, backend: str, settings: dict[str, object]
+        self,
+        backend: str,
+        settings: dict[str, object],
+        load_after: Mapping[str, int] | None = None,
     ) -> None:
+        await others_loaded("llm", load_after or {})
         await self.serve_backend(backends.create("llm", backend, settings))
 
     async def serve_backend(self, backend: LanguageModel) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        self._info = await backend.load()
+        with loading("llm"):
+            self._info = await backend.load()
 
     async def describe(self) -> StageInfo:
         """What is loaded. Answers only once it is."""

@@ -25,6 +25,7 @@ from deployments.contracts import (
     Transcript,
 )
 from deployments.gather import Gathered
+from deployments.loading import loading
 
 THREADS = 32
 
@@ -46,7 +47,8 @@ class SpeechToTextDeployment:
     def serve_backend(self, backend: SpeechToText | IncrementalSpeechToText) -> None:
         """Load a backend and serve it."""
         self._backend = backend
-        self._info = backend.load()
+        with loading("stt"):
+            self._info = backend.load()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stt")
         self._windows = _windows(backend, self._info, self._threads)
         self._running = 0

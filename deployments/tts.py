@@ -35,6 +35,7 @@ from deployments.contracts import (
     TextToSpeech,
     Voice,
 )
+from deployments.loading import loading
 from deployments.schedule import Job, Schedule
 from deployments.threads import ThreadedStream
 from deployments.voices import Voices, VoiceStore
@@ -65,9 +66,10 @@ class TextToSpeechDeployment:
     def serve_backend(self, backend: TextToSpeech, voices: VoiceStore | None = None) -> None:
         """Load a backend and serve it, with the registered voices if it can speak with them."""
         self._backend = backend
-        info = backend.load()
         cloning = cast("Cloning | None", getattr(backend, "cloning", None))
-        self._voices = Voices(voices or VoiceStore(), cloning, info.voices) if cloning else None
+        with loading("tts"):
+            info = backend.load()
+            self._voices = Voices(voices or VoiceStore(), cloning, info.voices) if cloning else None
         self._info = replace(info, cloning=cloning)
         self._schedule = Schedule(self._info.slots, MAX_WAITING)
         self._turns: dict[int, asyncio.Future[None]] = {}

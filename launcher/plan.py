@@ -32,9 +32,10 @@ class Plan:
         return f"{self.host}:{self.port}"
 
 
-def plan_of(config: Path, port: int | None, front_door: str) -> Plan:
-    host, configured = http_address(read_config(config))
-    return Plan(config.resolve(), host, port or configured, front_door == "fast")
+def plan_of(config: Path, host: str | None, port: int | None, front_door: str) -> Plan:
+    """A plan; host and port are the config file's where they are None."""
+    its_host, its_port = http_address(read_config(config))
+    return Plan(config.resolve(), host or its_host, port or its_port, front_door == "fast")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -56,9 +57,10 @@ def http_address(config: Mapping[str, Any]) -> tuple[str, int]:
     return options.get("host", "127.0.0.1"), options.get("port", 8000)
 
 
-def with_port(config: Mapping[str, Any], port: int) -> dict[str, Any]:
-    """The same config, answering on another port."""
-    return {**config, "http_options": {**(config.get("http_options") or {}), "port": port}}
+def with_address(config: Mapping[str, Any], host: str, port: int) -> dict[str, Any]:
+    """The same config, answering at another address."""
+    options: dict[str, Any] = config.get("http_options") or {}
+    return {**config, "http_options": {**options, "host": host, "port": port}}
 
 
 def parse_env(text: str) -> dict[str, str]:

@@ -5,6 +5,8 @@
     call           one call, as a loop that never waits  outbox     what is on its way out
     reply          one reply, as one cancellable scope   metrics    every metric's name
     pause_judge    is the caller done, off the loop
+    gpu_plan       do the stages fit on the cards (pure)
+    environments   other interpreters, looked into
     stages         the stages, as a call sees them       hop        a Ray handle: time-outs, retry
     conversation/  every decision, pure                  breaker    a failing stage rests (pure)
     dialects/      wire protocols, pure                  errors     the error tree

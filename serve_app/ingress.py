@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments import progress
 from deployments.contracts import SPEECH_RATE
 from serve_app import metrics
 from serve_app.admission import Admission
@@ -97,9 +98,13 @@ class Ingress:
 
     @api.get("/readyz")
     async def readyz(self) -> JSONResponse:
-        """200 once every stage is loaded and warm, 503 before; which stage is what."""
-        stages = {stage: "ready" if stage in self._stages.info else "loading" for stage in STAGES}
+        """200 once every stage is loaded and warm, 503 before; what each stage does."""
         ready = self._warming.done()
+        told = {} if ready else await asyncio.to_thread(progress.told)
+        stages = {
+            stage: "ready" if stage in self._stages.info else told.get(stage, "starting")
+            for stage in STAGES
+        }
         return JSONResponse(
             {"ready": ready, "stages": stages, "calls": self._admission.calls},
             status_code=200 if ready else 503,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from deployments.contracts import Tool
@@ -36,6 +38,30 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Placement(_Frozen):
+    """Where a stage's replicas run. It stands here and not in the config's `deployments:`, as
+    the builder sees only `args`, and refuses what cannot fit; there, `ray_actor_options` would
+    replace all of it.
+    """
+
+    replicas: Annotated[int, Field(ge=1)] = 1
+    max_replicas: Annotated[int, Field(ge=1)] | None = None
+    """Up to here replicas are added under load; by default there are always `replicas`."""
+    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0)] = 0.0
+    """Of a card, for each replica: what Ray counts, not what the process is held to."""
+    python: str | None = None
+    """The interpreter, for a backend whose libraries have an environment of their own; a relative
+    path starts at the repository."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the replicas."""
+
+    @property
+    def most_replicas(self) -> int:
+        """How many there are under full load."""
+        return max(self.replicas, self.max_replicas or 0)
+
+
 class StageSettings(_Frozen):
     """Which backend serves a stage, its own settings, and how long a caller waits for it.
 
@@ -46,6 +72,8 @@ class StageSettings(_Frozen):
     settings: dict[str, object] = Field(default_factory=dict)
     first_s: Seconds = 10.0
     next_s: Seconds = 10.0
+    placement: Placement | None = None
+    """By default as the config's `deployments:` have it."""
 
 
 class ToolSettings(_Frozen):
@@ -95,6 +123,8 @@ class LimitSettings(_Frozen):
     """What one ingress replica accepts. A call past `max_calls` is refused at once."""
 
     max_calls: Annotated[int, Field(ge=1)] = 64
+    max_calls_default_proxy: Annotated[int, Field(ge=1)] = 12
+    """Where it is lower, in place of `max_calls` behind Serve's own proxy."""
     max_call_s: Seconds = 3_600.0
     idle_s: Seconds = 300.0
     send_timeout_s: Seconds = 10.0
@@ -125,6 +155,10 @@ class Settings(_Frozen):
     """Where registered voices are kept, on every machine that speaks; `~` is the user's home."""
     voices_redis_url: str | None = None
     """A Redis that keeps them instead, where several machines speak: `redis://host:6379/0`."""
+    llm_loads_last: bool = False
+    """The language model loads once the others have: vLLM counts what is free on the card then."""
+    gpu_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """How long GPUs that the plan needs may take to join; 0: they are there, or never will be."""
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
     tools: tuple[ToolSettings, ...] = ()
@@ -203,3 +237,34 @@ def _header(tool: ToolSettings, variable: str) -> str:
     if value is None:
         raise ConfigError(f"tool {tool.name!r} needs the environment variable {variable}")
     return value
+
+
+def with_overrides(settings: Settings) -> Settings:
+    """The settings, with those of the file that PARLEY_OVERRIDES names laid over them.
+
+    A mapping is merged key by key, anything else replaced. Raises OSError, YAMLError, and
+    pydantic's ValidationError.
+    """
+    path = os.environ.get("PARLEY_OVERRIDES", "").strip()
+    if not path:
+        return settings
+    changes = cast(object, yaml.safe_load(Path(path).read_text()))
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"PARLEY_OVERRIDES: {path} is not a mapping of settings")
+    merged = _merged(settings.model_dump(exclude_unset=True), cast(Mapping[str, object], changes))
+    return Settings.model_validate(merged)
+
+
+def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in changes.items():
+        under = merged.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            value = _merged(cast(Mapping[str, object], under), cast(Mapping[str, object], value))
+        merged[key] = value
+    return merged
+
+
+def default_proxy() -> bool:
+    """Whether Serve's own proxy is in front, in place of HAProxy (`serve.env`)."""
+    return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "0") != "1"

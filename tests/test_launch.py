@@ -10,8 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +24,10 @@ from hypothesis import strategies as st
 
 import launch
 from launcher import LaunchError, graph, plan, ports, session
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from deployments import progress
 
 STAND_IN = """
 from fastapi import FastAPI, WebSocket
@@ -129,12 +136,20 @@ def test_http_address_has_serves_defaults() -> None:
     assert plan.http_address({"http_options": {"port": 9}}) == ("127.0.0.1", 9)
 
 
-def test_with_port_changes_the_port_alone() -> None:
-    """The derived config differs in its port, and the given one is not touched."""
-    config = {"http_options": {"host": "h", "port": 1}, "applications": ["a"]}
-    derived = plan.with_port(config, 2)
-    assert derived == {"http_options": {"host": "h", "port": 2}, "applications": ["a"]}
-    assert config["http_options"] == {"host": "h", "port": 1}
+def test_with_address_changes_the_address_alone() -> None:
+    """The derived config differs in its host and port, and the given one is not touched."""
+    config = {"http_options": {"host": "h", "port": 1, "x": 3}, "applications": ["a"]}
+    derived = plan.with_address(config, "i", 2)
+    assert derived == {"http_options": {"host": "i", "port": 2, "x": 3}, "applications": ["a"]}
+    assert config["http_options"] == {"host": "h", "port": 1, "x": 3}
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    """Host and port, each by itself."""
+    config = write_config(tmp_path)
+    assert plan.plan_of(config, None, None, "fast").address == "127.0.0.1:8000"
+    assert plan.plan_of(config, "0.0.0.0", None, "fast").address == "0.0.0.0:8000"
+    assert plan.plan_of(config, None, 9, "default").address == "127.0.0.1:9"
 
 
 @pytest.mark.parametrize("content", ["- a\n", "a: 1\n", "a: [1\n", ""])
@@ -240,6 +255,44 @@ def test_what_the_graph_reports_is_read_back(tmp_path: Path) -> None:
     graph.report(tmp_path, {"Ray": "up"})
     graph.report(tmp_path, {"Ray": "up", "SpeechToText": "updating"})
     assert graph.reported(tmp_path) == {"Ray": "up", "SpeechToText": "updating"}
+
+
+def test_explain_says_a_refusal_alone() -> None:
+    """What the builder refuses needs no traceback."""
+    refused = "Traceback\n  File x\nserve_app.errors.ConfigError: this plan needs: a GPU\nlater\n"
+    assert graph.explain(refused) == "this plan needs: a GPU"
+
+
+def a_status(state: str, **deployments: str) -> Any:
+    """Serve's status of one application."""
+    parts = {n: SimpleNamespace(status=s, message=f"{n} said") for n, s in deployments.items()}
+    application = SimpleNamespace(
+        status=SimpleNamespace(value=state), message="", deployments=parts
+    )
+    return SimpleNamespace(applications={"parley": application})
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "settled", "failure"),
+    [
+        ("DEPLOYING", {"tts": "loading"}, False, None),
+        ("RUNNING", {}, True, None),
+        ("DEPLOY_FAILED", {}, True, "Ingress said"),
+        ("DEPLOYING", {"tts": "failed: no file"}, True, f"tts: no file. {graph.NEEDS_NOTHING}"),
+    ],
+)
+def test_a_graph_is_watched_until_it_runs_or_cannot(
+    tmp_path: Path, state: str, told: dict[str, str], settled: bool, failure: str | None
+) -> None:
+    """What its stages tell is passed on; a stage that cannot load ends it at once."""
+    source = SimpleNamespace(told=lambda _name: told, reason=progress.reason)
+    assert graph._settled(a_status(state, Ingress="UPDATING"), source, tmp_path) is settled
+    assert graph.reported(tmp_path) == {"Ray": "up", "Ingress": "updating"} | told
+    said = tmp_path / graph.FAILURE
+    assert (graph.explain(said.read_text()) if said.exists() else None) in (
+        failure,
+        f"the graph ended: {failure}\n  {failure}",
+    )
 
 
 def test_explain_leads_with_the_exception() -> None:

@@ -27,4 +27,6 @@ def graph_config(slots: int | None, speculation: Speculation, *, judged: bool = 
         "min_interrupt_ms": INTERRUPT_FRAMES * VAD_FRAME_MS,
         "speculation": speculation,
     }
+    # Past the cap of Serve's own proxy, too: where it breaks is what is asked.
+    arguments["limits"] = {"max_calls_default_proxy": 64}
     return yaml.safe_dump(config)

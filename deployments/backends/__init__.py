@@ -65,17 +65,30 @@ def presets(stage: Stage) -> tuple[str, ...]:
     return tuple(sorted(preset for of, preset in _presets if of == stage))
 
 
+def requires(stage: Stage, name: str) -> tuple[str, ...]:
+    """The libraries that a backend imports. Raises BackendConfigError where there is none."""
+    return cast(tuple[str, ...], getattr(_find(stage, name), "requires", ()))
+
+
+def takes(stage: Stage, name: str, setting: str) -> bool:
+    """Whether a backend has a setting. Raises BackendConfigError where there is no backend."""
+    return setting in _parameters(_find(stage, name))
+
+
+def check_settings(stage: Stage, name: str, settings: Settings) -> None:
+    """Raise BackendConfigError unless the backend exists and takes these settings."""
+    _check_settings(stage, name, _find(stage, name), settings)
+
+
 def check(stage: Stage, name: str, settings: Settings) -> None:
     """Raise BackendConfigError unless the backend exists, takes these settings and can be imported.
 
     Nothing is loaded: libraries are looked for, not imported.
     """
-    backend = _find(stage, name)
-    _check_settings(stage, name, backend, settings)
-    requires = cast(tuple[str, ...], getattr(backend, "requires", ()))
-    missing = [library for library in requires if find_spec(library) is None]
+    check_settings(stage, name, settings)
+    missing = [library for library in requires(stage, name) if find_spec(library) is None]
     if missing:
-        named = cast(Mapping[str, str], getattr(backend, "packages", {}))
+        named = cast(Mapping[str, str], getattr(_find(stage, name), "packages", {}))
         packages = " ".join(named.get(library, library.replace("_", "-")) for library in missing)
         raise BackendConfigError(
             f"{stage} backend {name!r} needs {', '.join(missing)}, not installed here: "

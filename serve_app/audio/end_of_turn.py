@@ -89,6 +89,6 @@ def _smart_turn() -> Network:
     if path is None:
         raise ConfigError(
             "The Smart Turn model is not installed: "
-            "pip install --no-deps -r requirements/models.txt, or choose another turn.end_of_turn."
+            "pip install --no-deps -r requirements/ears.txt, or choose another turn.end_of_turn."
         )
     return load_network(path)

@@ -87,6 +87,6 @@ def _session() -> Network:
     if path is None:
         raise ConfigError(
             "Silero's voice detector is not installed: "
-            "pip install --no-deps -r requirements/models.txt, or choose the energy detector."
+            "pip install --no-deps -r requirements/ears.txt, or choose the energy detector."
         )
     return load_network(path)

@@ -34,11 +34,15 @@ class Graph:
         return f"ws://{self.host}/ws"
 
     def replica(self, deployment: str) -> psutil.Process:
-        """The process of a deployment's replica, by the title that Ray gives it."""
-        title = f"ServeReplica:parley:{deployment}"
-        found = [p for p in session_members(self.session) if title in " ".join(p.cmdline())]
+        """The process of a deployment's one replica."""
+        found = self.replicas(deployment)
         assert len(found) == 1, f"{len(found)} processes of {deployment}"
         return found[0]
+
+    def replicas(self, deployment: str) -> list[psutil.Process]:
+        """The processes of a deployment's replicas, by the title that Ray gives them."""
+        title = f"ServeReplica:parley:{deployment}"
+        return [p for p in session_members(self.session) if title in " ".join(p.cmdline())]
 
     def steps(self, stage: str) -> list[float]:
         """When a stage started its steps, by the monotonic clock, in order."""

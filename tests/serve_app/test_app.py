@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from pydantic import ValidationError
@@ -15,14 +18,16 @@ from serve_app.settings import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
+    from serve_app import app
     from serve_app.app import build
 
 
 @pytest.fixture(autouse=True)
 def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's own environment chooses nothing here."""
-    for name in ("STT_MODEL", "ASR_MODEL", "LLM_MODEL", "TTS_MODEL"):
+    for name in ("STT_MODEL", "ASR_MODEL", "LLM_MODEL", "TTS_MODEL", "PARLEY_OVERRIDES"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
 
 
 def settings(**changes: Any) -> Settings:
@@ -61,6 +66,111 @@ def test_every_admitted_call_has_room_in_every_replica() -> None:
     """And a call that is refused has room to be told so."""
     graph = bound(build(settings(limits={"max_calls": 7})))
     assert {d.max_ongoing_requests for d in graph.values()} == {14}
+
+
+def test_serves_own_proxy_has_a_lower_cap(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And a line says so, and names the fast command."""
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+    monkeypatch.setattr(app.log, "propagate", True)
+    graph = bound(build(settings(limits={"max_calls": 40, "max_calls_default_proxy": 9})))
+    assert graph["Ingress"].init_args[0].limits.max_calls == 9
+    assert graph["Ingress"].max_ongoing_requests == 18
+    assert "takes 9 calls at most. `make run`" in caplog.text
+    graph = bound(build(settings(limits={"max_calls": 4})))
+    assert graph["Ingress"].init_args[0].limits.max_calls == 4
+
+
+def placed(**changes: Any) -> dict[str, Any]:
+    """A stage on a share of a card."""
+    return {"backend": "timed", "placement": {"num_gpus": 0.2, "num_cpus": 0.5, **changes}}
+
+
+def test_a_placement_is_what_serve_is_told() -> None:
+    """Shares, replicas and variables; a stage without one is left to `deployments:`."""
+    tts = placed(replicas=2, env={"A": "1"})
+    graph = bound(build(settings(tts=tts, stt=placed(max_replicas=3))))
+    options = graph["TextToSpeech"].ray_actor_options
+    assert options["num_gpus"] == 0.2
+    assert options["num_cpus"] == 0.5
+    assert options["runtime_env"] == {"env_vars": {"A": "1"}}
+    assert graph["TextToSpeech"].num_replicas == 2
+    assert graph["LanguageModel"].ray_actor_options.get("num_gpus", 0) == 0
+    bounds = graph["SpeechToText"]._deployment_config.autoscaling_config
+    assert (bounds.min_replicas, bounds.max_replicas) == (1, 3)
+
+
+def test_a_stage_may_have_an_interpreter_of_its_own() -> None:
+    """It is looked into first, and finds this project."""
+    graph = bound(build(settings(tts=placed(python=sys.executable))))
+    environment = graph["TextToSpeech"].ray_actor_options["runtime_env"]
+    assert environment["py_executable"] == sys.executable
+    assert environment["env_vars"]["PYTHONPATH"] == str(app.ROOT)
+    with pytest.raises(ConfigError, match="no interpreter"):
+        build(settings(tts=placed(python="no/such/python")))
+
+
+def test_the_model_may_load_last() -> None:
+    """It is told what to wait for: each stage's replicas."""
+    graph = bound(build(settings(tts=placed(replicas=2), llm_loads_last=True)))
+    assert graph["LanguageModel"].init_args[2] == {"SpeechToText": 1, "TextToSpeech": 2}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "refused"), [([0.0], "cluster has none"), ([1.0], "does not fit"), ([2.0], None)]
+)
+def test_the_clusters_cards_are_counted(
+    nodes: list[float], refused: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is placed. A node that died has no card."""
+    ray = MagicMock()
+    alive = [{"Alive": True, "Resources": {"GPU": gpus} if gpus else {}} for gpus in nodes]
+    ray.nodes.return_value = [*alive, {"Alive": False, "Resources": {"GPU": 8.0}}]
+    monkeypatch.setattr(app, "ray", ray)
+    over = settings(tts=placed(num_gpus=0.6, replicas=2))
+    if refused is None:
+        build(over)
+    else:
+        with pytest.raises(ConfigError, match=refused):
+            build(over)
+
+
+def test_cards_may_be_given_time_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that grows its nodes has them a while later."""
+    ray, clock = MagicMock(), MagicMock()
+    none, one = [{"Alive": True, "Resources": {}}], [{"Alive": True, "Resources": {"GPU": 1.0}}]
+    ray.nodes.side_effect = [none, none, one, one]
+    monkeypatch.setattr(app, "ray", ray)
+    monkeypatch.setattr(app, "time", clock)
+    build(settings(tts=placed(), gpu_wait_s=60))
+    assert clock.sleep.call_count == 2
+    ray.nodes.side_effect = [none] * 4
+    with pytest.raises(ConfigError, match="cluster has none"):
+        build(settings(tts=placed(), gpu_wait_s=3))
+
+
+def test_overrides_are_laid_over_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key by key; what is wrong in them is named."""
+    path = tmp_path / "mine.yaml"
+    monkeypatch.setenv("PARLEY_OVERRIDES", str(path))
+    path.write_text("llm: {settings: {token_ms: 7}}\nlimits: {max_calls: 3}\n")
+    llm = {"backend": "timed", "settings": {"first_token_ms": 5, "token_ms": 5}}
+    graph = bound(build(settings(llm=llm)))
+    assert graph["LanguageModel"].init_args == ("timed", {"first_token_ms": 5, "token_ms": 7})
+    assert graph["Ingress"].init_args[0].limits.max_calls == 3
+    path.write_text("llm: {setings: {}}")
+    with pytest.raises(ConfigError, match=r"PARLEY_OVERRIDES: llm\.setings: "):
+        build(settings())
+    for wrong in ("- a", "a: ["):
+        path.write_text(wrong)
+        with pytest.raises(ConfigError, match=r"PARLEY_OVERRIDES: "):
+            build(settings())
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"PARLEY_OVERRIDES: .*mine"):
+        build(settings())
 
 
 def test_a_model_choice_replaces_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:

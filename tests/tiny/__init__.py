@@ -18,6 +18,8 @@ _BUILDERS: dict[tuple[Stage, str], str] = {
     ("stt", "openai-whisper"): "openai_whisper",
     ("stt", "nemotron"): "nemotron",
     ("llm", "vllm"): "qwen2",
+    ("tts", "voxtream"): "voxtream",
+    ("tts", "chatterbox"): "chatterbox",
 }
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
 

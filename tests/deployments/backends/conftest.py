@@ -14,9 +14,6 @@ LIGHT = {
     "tts": ("espeak", "timed", "openai", "elevenlabs"),
 }
 
-LOAD_TIMEOUT_S = 600
-"""A real model's library alone takes minutes to import on a busy machine."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--backend stt:faster-whisper`, as often as wanted."""
@@ -41,11 +38,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Libraries of backends asked for by name are slow, and warn of what is not ours to mend."""
+    """The libraries of backends asked for by name warn of much that is not ours to mend.
+
+    Importing them for the first time may take longer than any other test.
+    """
     if config.getoption("--backend", None) is not None:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("default"))
-            item.add_marker(pytest.mark.timeout(LOAD_TIMEOUT_S))
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="module")

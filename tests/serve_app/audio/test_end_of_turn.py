@@ -123,7 +123,7 @@ def test_the_network_is_loaded_once() -> None:
 def test_a_missing_model_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line that names the requirements file and the setting."""
     monkeypatch.setattr(end_of_turn, "file_of_package", lambda _package, _file: None)
-    with pytest.raises(ConfigError, match=r"requirements/models\.txt.*turn\.end_of_turn") as caught:
+    with pytest.raises(ConfigError, match=r"requirements/ears\.txt.*turn\.end_of_turn") as caught:
         SmartTurn()
     assert "\n" not in str(caught.value)
 

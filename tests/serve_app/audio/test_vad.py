@@ -158,7 +158,7 @@ def test_a_missing_model_says_what_to_do(
     spec = importlib.machinery.ModuleSpec("silero_vad", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(network, "find_spec", lambda _name: spec if installed else None)
-    with pytest.raises(ConfigError, match=r"requirements/models\.txt") as caught:
+    with pytest.raises(ConfigError, match=r"requirements/ears\.txt") as caught:
         SileroVad()
     assert "\n" not in str(caught.value)
 
