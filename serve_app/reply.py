@@ -11,7 +11,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from deployments.contracts import Message, ReplyRequest, SpeechRequest, Urgency
+from deployments.contracts import (
+    Message,
+    ReplyRequest,
+    SpeechRequest,
+    TextDelta,
+    Tool,
+    ToolCall,
+    Urgency,
+)
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -20,6 +28,7 @@ from serve_app.conversation.playout import Playout
 from serve_app.conversation.spoken_text import SpokenText
 from serve_app.errors import StageError
 from serve_app.stages import Stages
+from serve_app.tools import ToolRunner
 
 PHRASES_AHEAD = 8
 """Phrases that may wait for the voice; a full queue stops the reading of the model's text."""
@@ -43,6 +52,8 @@ class ReplyOptions:
     language: str | None
     llm_url: str | None
     apology: str
+    tools: ToolRunner | None = None
+    """Runs our own tools, where the operator has configured some."""
 
 
 class Reply:
@@ -73,6 +84,9 @@ class Reply:
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
+        self._next_round: asyncio.Queue[ReplyRequest] = asyncio.Queue(1)
+        self._round_ended = False
+        self._tasks = asyncio.TaskGroup()
 
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
@@ -83,44 +97,72 @@ class Reply:
         self._room.set()
         self._changed.set()
 
-    async def run(self, messages: tuple[Message, ...]) -> None:
+    def run_tool(self, call: ToolCall) -> None:
+        """Run one of our own tools; it ends with this reply."""
+        self._tasks.create_task(self._run_tool(call))
+
+    def go_on(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
+        """The tools that the model waits for have ended: `messages` say how."""
+        self._next_round.put_nowait(ReplyRequest(messages, self._options.llm_url, tools))
+
+    async def run(self, messages: tuple[Message, ...], tools: tuple[Tool, ...] = ()) -> None:
         """Until everything was played, or cancellation. Stage failures are reported, not raised."""
+        self.go_on(messages, tools)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._write(messages))
+            async with self._tasks as tasks:
+                tasks.create_task(self._write())
                 tasks.create_task(self._voice())
                 await self._pace()
         except* _GivenUp:
             pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
 
-    async def _write(self, messages: tuple[Message, ...]) -> None:
-        """The model's text → phrases. A failure ends them with the apology."""
-        spoken = SpokenText(self._options.language or "en")
-        cutter = PhraseCutter()
+    async def _write(self) -> None:
+        """The model's text → phrases, round by round. A failure ends them with the apology."""
         try:
-            await self._read_text(messages, spoken, cutter)
+            while calls := await self._write_round():
+                self._round_ended = True
+                await self._report(ev.ToolsCalled(self._reply_id, calls))
         except StageError as error:
             self._failed(error)
             await self._phrases.put(self._options.apology)
-        else:
-            for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
-                await self._phrases.put(phrase)
         await self._phrases.put(None)
 
-    async def _read_text(
-        self, messages: tuple[Message, ...], spoken: SpokenText, cutter: PhraseCutter
-    ) -> None:
+    async def _write_round(self) -> tuple[ToolCall, ...]:
+        """The next round: its text is written, its tool calls are returned; none: it is the last.
+
+        A model that was given no tools has none to call, whatever it says.
+        """
+        request = await self._next_round.get()
+        spoken = SpokenText(self._options.language or "en")
+        cutter = PhraseCutter()
+        calls: list[ToolCall] = []
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        request = ReplyRequest(messages, self._options.llm_url)
-        async with aclosing(self._stages.reply(request)) as deltas:
-            async for delta in deltas:
+        async with aclosing(self._stages.reply(request)) as items:
+            async for item in items:
                 if self._llm_ms is None:
                     self._llm_ms = (loop.time() - asked_at) * 1000
-                await self._report(ev.ReplyTextWritten(self._reply_id, delta.text))
-                for phrase in cutter.feed(spoken.feed(delta.text)):
-                    await self._phrases.put(phrase)
+                if isinstance(item, TextDelta):
+                    for phrase in cutter.feed(spoken.feed(await self._written(item.text))):
+                        await self._phrases.put(phrase)
+                elif request.tools:
+                    calls.append(item)
+        for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
+            await self._phrases.put(phrase)
+        return tuple(calls)
+
+    async def _written(self, text: str) -> str:
+        """Report a piece of text; where a round follows another's there is a space."""
+        if self._round_ended:
+            self._round_ended, text = False, f" {text}"
+        await self._report(ev.ReplyTextWritten(self._reply_id, text))
+        return text
+
+    async def _run_tool(self, call: ToolCall) -> None:
+        assert self._options.tools is not None, "only configured tools are ours"
+        result = await self._options.tools.run(call)
+        await self._report(ev.ToolFinished(self._reply_id, call.call_id, result))
 
     async def _voice(self) -> None:
         """Phrases → audio in the playout; a phrase the voice fails on is left out."""

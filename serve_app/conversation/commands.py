@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deployments.contracts import Message
+from deployments.contracts import Message, Tool, ToolCall
 from serve_app.conversation.announcements import Announcement
 from serve_app.conversation.playout import Playout
 
@@ -45,11 +45,32 @@ class JudgePause:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Have the model answer `messages` and a voice speak the answer into `playout`."""
+    """Have the model answer `messages` and a voice speak the answer into `playout`.
+
+    When it calls `tools` it waits, for a ContinueReply.
+    """
 
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run one of our own tools for a reply; ends with the reply."""
+
+    reply_id: str
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueReply:
+    """The tools that a reply waited for gave what is in `messages`: have the model go on."""
+
+    reply_id: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +94,14 @@ class EndCall:
     close_code: int
 
 
-Command: TypeAlias = Tell | Transcribe | JudgePause | StartReply | WakeReply | CancelReply | EndCall
+Command: TypeAlias = (
+    Tell
+    | Transcribe
+    | JudgePause
+    | StartReply
+    | RunTool
+    | ContinueReply
+    | WakeReply
+    | CancelReply
+    | EndCall
+)

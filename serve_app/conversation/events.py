@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deployments.contracts import Transcript
+from deployments.contracts import Tool, ToolCall, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ class ConfigChanged:
     language: str | None = None
     instructions: str | None = None
     endpoint_ms: int | None = None
+    tools: tuple[Tool, ...] | None = None
+    """Those that the client runs, instead of those it named before."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """What a tool of the client's gave."""
+
+    call_id: str
+    result: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ ClientEvent: TypeAlias = (
     | InterruptRequested
     | PlaybackReported
     | ConfigChanged
+    | ToolAnswered
     | HangUp
 )
 
@@ -131,6 +142,23 @@ class ReplyTextWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsCalled:
+    """The model called tools, and waits for what they give."""
+
+    reply_id: str
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """One of our own tools ended: what it gave, or an error in words for the model."""
+
+    reply_id: str
+    call_id: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySpeaking:
     """A reply's first audio was sent; the times its model and its voice took to begin."""
 
@@ -165,6 +193,7 @@ Event: TypeAlias = (
     | InterruptRequested
     | PlaybackReported
     | ConfigChanged
+    | ToolAnswered
     | HangUp
     | VoiceFrame
     | LevelDropped
@@ -173,6 +202,8 @@ Event: TypeAlias = (
     | TranscriptFailed
     | PauseJudged
     | ReplyTextWritten
+    | ToolsCalled
+    | ToolFinished
     | ReplySpeaking
     | ReplyFinished
     | Dismissed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from deployments.contracts import Message
 
@@ -29,6 +30,11 @@ class History:
         if heard:
             self._add(Message("assistant", heard))
 
+    def add_exchange(self, messages: Sequence[Message]) -> None:
+        """Tools were called, and gave what they gave."""
+        for message in messages:
+            self._add(message)
+
     def messages(self, said: str | None = None) -> tuple[Message, ...]:
         """The instructions, the messages, and `said` as a caller's turn not yet taken in."""
         system = (Message("system", self.instructions),) if self.instructions else ()
@@ -37,6 +43,14 @@ class History:
 
     def _add(self, message: Message) -> None:
         self._messages.append(message)
-        self._chars += len(message.content)
-        while self._chars > self._max_chars and len(self._messages) > 1:
-            self._chars -= len(self._messages.popleft().content)
+        self._chars += _size(message)
+        while len(self._messages) > 1 and (self._chars > self._max_chars or self._orphaned()):
+            self._chars -= _size(self._messages.popleft())
+
+    def _orphaned(self) -> bool:
+        """The oldest message is what a tool gave to a call that was forgotten."""
+        return self._messages[0].role == "tool"
+
+
+def _size(message: Message) -> int:
+    return len(message.content) + sum(len(call.arguments_json) for call in message.tool_calls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from deployments.contracts import Message
+from deployments.contracts import Message, Tool
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
@@ -12,6 +12,7 @@ from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.tooling import ToolEvent, ToolRounds
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class _Reply:
     playout: Playout
     guess: HeardTurn | None
     committed_at: float
+    rounds: ToolRounds
     awaited_from: float = 0.0
     pause_ms: float = 0.0
     stt_ms: float = 0.0
@@ -50,6 +52,7 @@ class Replying:
         self._held: _Reply | None = None
         self._count = 0
         self._spoiled: HeardTurn | None = None
+        self.client_tools: tuple[Tool, ...] = ()
         self.speculation = Speculation()
 
     @property
@@ -138,6 +141,12 @@ class Replying:
                 if reply is self._live:
                     self._out.append(Tell(say.ReplyText(reply.reply_id, event.delta)))
 
+    def tools(self, event: ToolEvent, now: float) -> None:
+        """The model called tools, or one of them ended."""
+        for reply in (self._live, self._held):
+            if reply:
+                reply.rounds.handle(event, now)
+
     def speaking(self, event: ev.ReplySpeaking, now: float) -> None:
         """A reply's first audio left."""
         reply = self._live
@@ -183,8 +192,11 @@ class Replying:
             return None
         if reply.paused_at is not None:
             return reply.paused_at + self._policy.resume_after_ms / 1000
+        if reply.rounds.open:
+            return reply.rounds.deadline()
         if not reply.speaking:
-            return reply.awaited_from + self._policy.stage_timeout_ms / 1000
+            awaited_from = max(reply.awaited_from, reply.rounds.over_at)
+            return awaited_from + self._policy.stage_timeout_ms / 1000
         return None
 
     def tick(self, now: float) -> None:
@@ -195,6 +207,9 @@ class Replying:
         if reply.paused_at is not None:
             reply.deaf = True
             self._go_on(reply, now - reply.paused_at)
+            return
+        if reply.rounds.open:
+            reply.rounds.expire(now)
             return
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
@@ -215,8 +230,10 @@ class Replying:
         self, messages: tuple[Message, ...], playout: Playout, guess: HeardTurn | None = None
     ) -> _Reply:
         self._count += 1
-        reply = _Reply(f"reply-{self._count}", messages, playout, guess, committed_at=0.0)
-        self._out.append(StartReply(reply.reply_id, messages, playout))
+        reply_id, tools = f"reply-{self._count}", self._policy.tools
+        rounds = ToolRounds(tools, self.client_tools, reply_id, messages, self._out)
+        reply = _Reply(reply_id, messages, playout, guess, committed_at=0.0, rounds=rounds)
+        self._out.append(StartReply(reply_id, messages, playout, rounds.tools))
         return reply
 
     def _make_live(self, reply: _Reply, turn: HeardTurn, now: float) -> None:
@@ -226,6 +243,7 @@ class Replying:
         reply.stt_ms = turn.stt_ms
         self._live = reply
         self._out.append(Tell(say.ReplyStarted(reply.reply_id)))
+        reply.rounds.commit(now)
 
     def _go_on(self, reply: _Reply, paused_s: float) -> None:
         # The time a reply was paused is neither the pipeline's nor the stages'.
@@ -246,5 +264,6 @@ class Replying:
 
     def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
         self._live = None
+        self._history.add_exchange(reply.rounds.messages())
         self._history.add_agent(heard)
         self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))

@@ -100,6 +100,8 @@ class TurnMachine:
                 self._mind_transcripts(now)
             case ev.ReplyTextWritten():
                 self._replying.written(event)
+            case ev.ToolsCalled() | ev.ToolFinished() | ev.ToolAnswered():
+                self._replying.tools(event, now)
             case ev.ReplySpeaking():
                 self._replying.speaking(event, now)
             case ev.ReplyFinished():
@@ -167,6 +169,8 @@ class TurnMachine:
             self._history.instructions = change.instructions
         if change.language is not None:
             self._asides.set_language(change.language)
+        if change.tools is not None:
+            self._replying.client_tools = change.tools
         if change.endpoint_ms is not None:
             self._listening.endpoint_ms = change.endpoint_ms
 

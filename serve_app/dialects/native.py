@@ -26,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import AudioReceived, ClientEvent
@@ -90,6 +91,7 @@ _Plain: TypeAlias = (
     | ReplyFlushed
     | ReplyResumed
     | ReplyDone
+    | ToolCalled
     | TurnTimings
 )
 """The announcements that are one JSON message each."""
@@ -113,6 +115,8 @@ def _fields(announcement: _Plain) -> _Json:
             return {"type": "reply_resumed", "reply_id": reply_id, "from_ms": from_ms}
         case ReplyDone(reply_id=reply_id, status=status, heard=heard):
             return {"type": "reply_done", "reply_id": reply_id, "status": status, "heard": heard}
+        case ToolCalled() as called:
+            return _tool_call(called)
         case TurnTimings() as timings:
             return _timings(timings)
         case _:
@@ -148,6 +152,16 @@ def _word(word: Word) -> _Json:
         "start_ms": word.start_ms,
         "end_ms": word.end_ms,
         "confidence": round(word.confidence, 3),
+    }
+
+
+def _tool_call(called: ToolCalled) -> _Json:
+    return {
+        "type": "tool_call",
+        "reply_id": called.reply_id,
+        "call_id": called.call_id,
+        "name": called.name,
+        "arguments": orjson.Fragment(_utf8(called.arguments_json)),
     }
 
 

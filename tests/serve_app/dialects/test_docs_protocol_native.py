@@ -26,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import AudioReceived, ClientEvent
@@ -47,6 +48,7 @@ _ANNOUNCED: list[Announcement] = [
     ReplyFlushed("r1"),
     ReplyResumed("r1", 1240),
     ReplyDone("r1", "completed", "Why do you need a holiday?"),
+    ToolCalled("r1", "call-1", "open_page", '{"page": "offers"}'),
     TurnTimings("r1", 200.0, 41.3, 2.1, 17.9, 24.4),
     CallError("invalid_request_error", "type must be a string"),
 ]
