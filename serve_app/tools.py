@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
-import httpx
+import httpx2
 
 from deployments.contracts import ToolCall
 
@@ -49,7 +49,7 @@ class HttpTools:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         # An endpoint that redirects names another URL, which is not in the configuration.
-        self._client = httpx.AsyncClient(follow_redirects=False, timeout=None)
+        self._client = httpx2.AsyncClient(follow_redirects=False, timeout=None)
 
     async def run(self, call: ToolCall) -> str:
         """See ToolRunner; `call` is for a configured tool and its arguments are an object."""
@@ -60,7 +60,7 @@ class HttpTools:
         except TimeoutError:
             log.warning("tool %s: no answer in %s s", call.name, endpoint.timeout_s)
             return "error: the tool did not answer in time"
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             log.warning("tool %s: %s", call.name, type(error).__name__)
             return "error: the tool cannot be reached"
 
@@ -79,11 +79,11 @@ class HttpTools:
         finally:
             await response.aclose()
 
-    def _request(self, endpoint: Endpoint, arguments_json: str) -> httpx.Request:
+    def _request(self, endpoint: Endpoint, arguments_json: str) -> httpx2.Request:
         headers = endpoint.headers
         if endpoint.method == "GET":
             query = _query(cast("dict[str, object]", json.loads(arguments_json)))
-            url = httpx.URL(endpoint.url).copy_merge_params(query)
+            url = httpx2.URL(endpoint.url).copy_merge_params(query)
             return self._client.build_request("GET", url, headers=headers)
         return self._client.build_request(
             "POST",
@@ -101,9 +101,9 @@ def _query(arguments: dict[str, object]) -> dict[str, str]:
     }
 
 
-async def _text(response: httpx.Response) -> str:
+async def _text(response: httpx2.Response) -> str:
     body = bytearray()
-    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as chunks:
+    async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) >= MAX_RESULT_BYTES:
