@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from importlib.util import find_spec
 from typing import Any, cast
 
 import httpx
@@ -19,9 +18,6 @@ import pytest_asyncio
 from deployments.backends.llm_openai import OpenAI
 from deployments.contracts import BadInput, Message, ReplyItem, ReplyRequest, Tool, ToolCall
 from tests.tiny import qwen2
-
-if find_spec("vllm") is None:
-    pytest.skip("needs vllm", allow_module_level=True)
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

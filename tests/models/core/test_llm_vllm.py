@@ -6,7 +6,6 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ from deployments.contracts import (
     ToolCall,
 )
 from tests.tiny import qwen2
-
-if find_spec("vllm") is None:
-    pytest.skip("needs vllm", allow_module_level=True)
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
