@@ -34,7 +34,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk test check test-clients test-models env-gpu bench format clean
+.PHONY: help setup run talk test check test-clients test-models env-gpu bench bench-gpu format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
@@ -43,6 +43,7 @@ help:
 	@echo 'make test-clients  the tests of clients/'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
+	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
 	@echo 'make check         ruff, pyright, import contracts, hadolint'
 	@echo 'make format        put the sources into shape'
 	@echo 'make setup         make .venv (run, talk and the tests do it too); PYTHON=python3.12 chooses one'
@@ -134,6 +135,11 @@ test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench
 	@$(BIN)/python -m bench --peer $(PEER_VENV)/bin/python $(if $(CALLS),--calls $(CALLS)) $(if $(ALIGNMENTS),--alignments $(ALIGNMENTS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(filter-out undefined,$(origin SLOT_CALLS)),--slot-calls "$(SLOT_CALLS)") $(if $(filter-out undefined,$(origin JUDGED_CALLS)),--judged-calls "$(JUDGED_CALLS)")
+
+# Random weights of full size are enough for speed; `real` fetches the published ones.
+GPU_WEIGHTS ?= random
+bench-gpu: .venv-voxtream/.cuda .venv-voxtream/.dev
+	@.venv-voxtream/bin/python -m bench.gpu $(if $(filter random,$(GPU_WEIGHTS)),--random)
 
 # The peer in an environment of its own: its pins are not ours.
 $(PEER_VENV)/.bench: requirements/bench.txt $(VENV)/.core

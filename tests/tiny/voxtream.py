@@ -17,6 +17,7 @@ import pytest
 from tests.tiny.recording import write_recording
 
 _WIDTH = 64
+_FULL_WIDTH = 1024
 _CODEC_WIDTH = 32
 _WORDS = (
     "the quick brown fox jumps over a lazy dog hello how are you today I am very well thank you "
@@ -110,6 +111,14 @@ def build(factory: pytest.TempPathFactory) -> dict[str, object]:
     return settings(root)
 
 
+def full(root: Path) -> dict[str, object]:
+    """Write a checkpoint of the published sizes; the settings that load it here."""
+    os.environ.update(environment(root))
+    import_module("nltk").download = lambda *_: False
+    write(root, width=_FULL_WIDTH)
+    return settings(root)
+
+
 def environment(root: Path) -> dict[str, str]:
     """The variables with which the libraries find the checkpoint, and nothing else."""
     return {"HF_HUB_OFFLINE": "1", "NO_TORCH_COMPILE": "1", "TORCH_HOME": str(root / "torch")}
@@ -126,16 +135,17 @@ def settings(root: Path) -> dict[str, object]:
     }
 
 
-def write(root: Path) -> None:
-    """Write a checkpoint, with the library made small."""
+def write(root: Path, width: int = _WIDTH) -> None:
+    """Write a checkpoint of this width, to which the library was made small, or was not."""
     torch = import_module("torch")
     torch.manual_seed(0)
     generator = json.loads(Path("deployments/backends/voxtream/generator.json").read_text())
     folder = root / "model"
     folder.mkdir(parents=True)
-    (folder / generator["model_config_name"]).write_text(json.dumps(_CONFIG))
+    config = _CONFIG | {"embedding_dim": width}
+    (folder / generator["model_config_name"]).write_text(json.dumps(config))
     (folder / generator["phoneme_dict_name"]).write_text(json.dumps(_phones()))
-    _save(_model(), folder / generator["model_name"])
+    _save(_model(config), folder / generator["model_name"])
     _save(_codec(generator["num_codebooks"]), folder / generator["mimi_name"])
     encoder = root / "torch" / "hub" / "tests_tiny_main"
     encoder.mkdir(parents=True)
@@ -143,9 +153,9 @@ def write(root: Path) -> None:
     write_recording(root / "voice.wav", 4.0)
 
 
-def _model() -> Any:
+def _model(config: dict[str, object]) -> Any:
     module = import_module("voxtream.model")
-    model = module.Model(module.ModelConfig(**_CONFIG))
+    model = module.Model(module.ModelConfig(**config))
     init = import_module("torch").nn.init
     init.normal_(model.audio_head, std=0.05)
     init.normal_(model.spk_emb_proj.weight, std=20.0)  # so that recordings make a difference
