@@ -14,6 +14,7 @@
     partials        the transcripts on the way: when one is due, what it shows
     verdicts        what was judged of a pause by its sound
     agreement       the part of a growing hypothesis that may be shown
+    discretion      what a client that cannot resume a reply is told of speech over it
     asides          what is heard over a reply and is no turn: nods and echoes
     backchannel     the words of a nod, by language
     echoed_words    which words are the agent's own, come back

@@ -45,11 +45,18 @@ class JudgePause:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Have the model answer `messages` and a voice speak the answer into `playout`."""
+    """Have the model answer `messages` and a voice speak the answer into `playout`.
+
+    `text`: there is an answer already. `voice` is instead of the call's. Without `speaks` the
+    answer is text alone.
+    """
 
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
+    text: str | None = None
+    voice: str | None = None
+    speaks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class HeardTurn:
     committed_at: float
     pause_ms: float
     stt_ms: float
+    message_id: str = ""
 
 
 @dataclass(slots=True)
@@ -84,9 +85,11 @@ class Finals:
 
     def failed(self, event: ev.TranscriptFailed) -> bool:
         """The turn is lost, and the client is told. False if no committed turn waits for it."""
-        if self._committed.pop(event.window_id, None) is None:
+        committed = self._committed.pop(event.window_id, None)
+        if committed is None:
             return False
-        self._out.append(Tell(say.CallError(event.code, event.message)))
+        end_ms = committed.final.speech_end_ms
+        self._out.append(Tell(say.CallError(event.code, event.message, end_ms)))
         self._finish_in_order()
         return True
 
@@ -128,6 +131,7 @@ class Finals:
                 committed.at,
                 committed.pause_ms,
                 final.stt_ms,
+                say.turn_message_id(end_ms),
             )
         )
 

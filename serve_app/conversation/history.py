@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import dataclass, replace
 
 from deployments.contracts import Message
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    message_id: str
+    message: Message
 
 
 class History:
     """What the language model is shown.
 
-    Overflow policy: beyond `max_chars` of text the oldest messages are forgotten; the
-    instructions and the newest message never are.
+    A client may change what is in it, by the ids of its messages. Overflow policy: beyond
+    `max_chars` of text the oldest messages are forgotten; the instructions and the newest
+    message never are.
     """
 
     def __init__(self, instructions: str, max_chars: int) -> None:
         self.instructions = instructions
         self._max_chars = max_chars
-        self._messages: deque[Message] = deque()
+        self._entries: list[_Entry] = []
         self._chars = 0
 
-    def add_caller(self, text: str) -> None:
+    def add_caller(self, text: str, message_id: str = "") -> None:
         """The caller said or typed `text`."""
-        self._add(Message("user", text))
+        self.insert(Message("user", text), message_id)
 
-    def add_agent(self, heard: str) -> None:
+    def add_agent(self, heard: str, message_id: str = "") -> None:
         """The caller heard `heard` of a reply; a reply nobody heard leaves no trace."""
         if heard:
-            self._add(Message("assistant", heard))
+            self.insert(Message("assistant", heard), message_id)
 
-    def messages(self, said: str | None = None) -> tuple[Message, ...]:
-        """The instructions, the messages, and `said` as a caller's turn not yet taken in."""
-        system = (Message("system", self.instructions),) if self.instructions else ()
-        pending = (Message("user", said),) if said is not None else ()
-        return (*system, *self._messages, *pending)
-
-    def _add(self, message: Message) -> None:
-        self._messages.append(message)
+    def insert(self, message: Message, message_id: str, after: str | None = None) -> None:
+        """Put a message after another, at the front (""), or, where that is unknown, last."""
+        at = 0 if after == "" else self._place(after)
+        self._entries.insert(len(self._entries) if at is None else at, _Entry(message_id, message))
         self._chars += len(message.content)
-        while self._chars > self._max_chars and len(self._messages) > 1:
-            self._chars -= len(self._messages.popleft().content)
+        while self._chars > self._max_chars and len(self._entries) > 1:
+            self._chars -= len(self._entries.pop(0).message.content)
+
+    def remove(self, message_id: str) -> None:
+        """Forget a message, if it is still there."""
+        place = self._place(message_id)
+        if place is not None:
+            self._chars -= len(self._entries.pop(place - 1).message.content)
+
+    def cut(self, message_id: str, heard: str) -> None:
+        """Less of a reply was heard than was thought, if it is still there."""
+        place = self._place(message_id)
+        if place is None or not heard:
+            self.remove(message_id)
+            return
+        entry = self._entries[place - 1]
+        self._chars += len(heard) - len(entry.message.content)
+        self._entries[place - 1] = replace(entry, message=replace(entry.message, content=heard))
+
+    def messages(
+        self, said: str | None = None, instructions: str | None = None
+    ) -> tuple[Message, ...]:
+        """The instructions, the messages, and `said` as a caller's turn not yet taken in."""
+        system = self.instructions if instructions is None else instructions
+        first = (Message("system", system),) if system else ()
+        pending = (Message("user", said),) if said is not None else ()
+        return (*first, *(entry.message for entry in self._entries), *pending)
+
+    def _place(self, message_id: str | None) -> int | None:
+        """The place just after a message; None where there is none of that id."""
+        ids = (entry.message_id for entry in self._entries)
+        found = (place for place, known in enumerate(ids, start=1) if known == message_id)
+        return next(found, None) if message_id else None

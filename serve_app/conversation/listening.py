@@ -16,6 +16,9 @@ from serve_app.conversation.patience import pause_needed_ms
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.verdicts import Verdicts
 
+SHORTEST_MS = 100
+"""Of a turn that the client ends."""
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -47,12 +50,19 @@ class Listening:
         self._heard_to_ms = 0
         self._hush = Hush()
         self._verdicts = Verdicts(out)
+        self._detects = True
         self.endpoint_ms = policy.endpoint_ms
+        self.prefix_ms = policy.prefix_ms
 
     @property
     def undecided(self) -> bool:
         """A turn is open, or its transcript is still awaited."""
         return self._turn is not None or self._finals.awaited
+
+    @property
+    def awaited(self) -> bool:
+        """A turn that was committed has no transcript yet."""
+        return self._finals.awaited
 
     @property
     def turn_id(self) -> int | None:
@@ -71,8 +81,8 @@ class Listening:
         ear.hear(frame)
         turn = self._turn
         if turn is None:
-            if ear.speaking:
-                self._open()
+            if ear.speaking and self._detects:
+                self._open(ear.start_ms or 0)
             return
         if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
             # A pause too short for a reply to begin in it is no revision: there are many.
@@ -118,10 +128,29 @@ class Listening:
 
     def commit_now(self, now: float) -> None:
         """The client ends the turn."""
+        if not self._detects:
+            self._open_unheard()
         if self._turn:
             self._commit(self._turn, now)
         else:
             self._out.append(Tell(say.CallError("nothing_to_commit", "no speech was heard")))
+
+    def clear(self) -> None:
+        """What was heard since the last turn is forgotten."""
+        self._turn = None
+        self._endpointer.close()
+        self._heard_to_ms = self._endpointer.now_ms
+
+    def detect(self, on: bool) -> None:
+        """Whether the voice opens and ends turns, or the client alone ends them."""
+        if on != self._detects:
+            self._detects = on
+            self._turn = None
+            self._endpointer.close()
+
+    def set_voice_probability(self, probability: float) -> None:
+        """What counts as voice, for all that is heard from now on."""
+        self._endpointer.set_voice_probability(probability)
 
     def transcribed(self, event: ev.TranscriptReady, now: float) -> str:
         """Take in a transcript: the words it shows in the turn that is open."""
@@ -192,14 +221,23 @@ class Listening:
             self._commit(self._turn, now)
         self._finals.tick(now)
 
-    def _open(self) -> None:
-        start_ms = self._endpointer.start_ms or 0
+    def _open(self, start_ms: int) -> None:
         # Never reaches into the turn before: its last words would be transcribed twice.
-        window_start_ms = max(self._heard_to_ms, start_ms - self._policy.prefix_ms)
+        window_start_ms = max(self._heard_to_ms, start_ms - self.prefix_ms)
         self._turns += 1
         partials = Partials(self._policy, window_start_ms)
         self._turn = _Turn(self._turns, start_ms, window_start_ms, partials)
         self._out.append(Tell(say.SpeechStarted(start_ms)))
+
+    def _open_unheard(self) -> None:
+        """All since the last turn is one, voice or not, as far as it is kept."""
+        ear = self._endpointer
+        start_ms = max(self._heard_to_ms, ear.now_ms - self._policy.max_turn_ms)
+        if ear.now_ms - start_ms < SHORTEST_MS:
+            return
+        self._turns += 1
+        self._turn = _Turn(self._turns, start_ms, start_ms, Partials(self._policy, start_ms))
+        ear.voice_end_ms = ear.now_ms
 
     def _is_over(self, turn: _Turn) -> bool:
         """Its pause is long enough for it, or it became too long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 from deployments.contracts import Message
@@ -13,6 +14,9 @@ from serve_app.conversation.history import History
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 
+MOST_REQUESTS = 64
+"""Replies that a client may ask for ahead. Overflow policy: the newest is refused."""
+
 
 @dataclass(slots=True)
 class _Reply:
@@ -20,7 +24,9 @@ class _Reply:
     messages: tuple[Message, ...]
     playout: Playout
     guess: HeardTurn | None
-    committed_at: float
+    request: ev.ReplyRequested
+    speaks: bool
+    committed_at: float = 0.0
     awaited_from: float = 0.0
     pause_ms: float = 0.0
     stt_ms: float = 0.0
@@ -29,6 +35,14 @@ class _Reply:
     recalled: bool = False
     paused_at: float | None = None
     deaf: bool = False
+
+    def heard(self, now: float) -> str:
+        """What of it surely reached the caller."""
+        return self.playout.heard(now) if self.speaks else self.text.strip()
+
+
+_BY_ITSELF = ev.ReplyRequested()
+"""What a reply to a turn is: as in any reply of the call."""
 
 
 @dataclass(slots=True)
@@ -48,7 +62,10 @@ class Replying:
         self._out = out
         self._live: _Reply | None = None
         self._held: _Reply | None = None
+        self._over: _Reply | None = None
+        self._requests: deque[ev.ReplyRequested] = deque()
         self._count = 0
+        self.speaks = True
         self._spoiled: HeardTurn | None = None
         self.speculation = Speculation()
 
@@ -66,11 +83,10 @@ class Replying:
         """Turns are complete: one reply to them goes out, the one before it ends."""
         self.interrupt(now)
         *earlier, turn = turns
-        for before in earlier:
-            self._history.add_caller(before.text)
+        self.remember(earlier)
         held, self._held = self._held, None
         messages = self._history.messages(said=turn.text)
-        self._history.add_caller(turn.text)
+        self.remember([turn])
         # The words may turn out others; instructions, or what was heard of the reply before, may
         # have changed since it began.
         if held and held.messages == messages:
@@ -89,9 +105,37 @@ class Replying:
         """The caller typed a turn."""
         self.answer([HeardTurn(0, text, now, 0.0, 0.0)], now)
 
+    def remember(self, turns: list[HeardTurn]) -> None:
+        """Turns are complete; nobody answers them now."""
+        for turn in turns:
+            self._history.add_caller(turn.text, turn.message_id)
+
+    def request(self, request: ev.ReplyRequested) -> None:
+        """The client asks for a reply: `start_requested` begins it."""
+        if len(self._requests) >= MOST_REQUESTS:
+            why = f"{MOST_REQUESTS} replies wait already"
+            self._out.append(Tell(say.CallError("too_many_requests", why)))
+            return
+        self._requests.append(request)
+
+    def start_requested(self, now: float) -> None:
+        """Begin the reply that was asked for first, unless one is in progress."""
+        if self._live or not self._requests:
+            return
+        request = self._requests.popleft()
+        messages = request.messages
+        if messages is None:
+            messages = self._history.messages(instructions=request.instructions)
+        reply = self._start(messages, Playout(self._policy.playout), request=request)
+        self._make_live(reply, HeardTurn(0, "", now, 0.0, 0.0), now)
+
+    def withdraw_requests(self) -> None:
+        """The client no longer wants the replies that it asked for."""
+        self._requests.clear()
+
     def speculate(self, guess: HeardTurn | None) -> None:
         """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
-        if self._policy.speculation == "off":
+        if self._policy.speculation == "off" or not self.speaks:
             return
         if self._held and guess != self._held.guess:
             self._drop(self._held)
@@ -107,7 +151,7 @@ class Replying:
         self._out.append(CancelReply(reply.reply_id))
         if reply.playout.pause(now):
             self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
-        self._close(reply, "interrupted", reply.playout.heard(now))
+        self._close(reply, "interrupted", reply.heard(now))
 
     def pause(self, now: float) -> bool:
         """The caller may be interrupting: hold the reply. False if there is none to hold."""
@@ -115,7 +159,9 @@ class Replying:
         if reply is None or reply.paused_at is not None or reply.deaf:
             return False
         reply.paused_at = now
-        if reply.playout.pause(now):
+        if not self._policy.resumes:
+            reply.playout.hold()
+        elif reply.playout.pause(now):
             reply.recalled = True
             self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
         self._out.append(WakeReply(reply.reply_id))
@@ -135,6 +181,8 @@ class Replying:
         for reply in (self._live, self._held):
             if reply and reply.reply_id == event.reply_id:
                 reply.text += event.delta
+                # The text of a reply without a voice is its first sound.
+                reply.speaking = reply.speaking or not reply.speaks
                 if reply is self._live:
                     self._out.append(Tell(say.ReplyText(reply.reply_id, event.delta)))
 
@@ -176,6 +224,14 @@ class Replying:
         if self._live and self._live.reply_id == event.reply_id:
             self._live.playout.played(event.played_ms)
 
+    def truncate(self, event: ev.ReplyTruncated, now: float) -> None:
+        """The client says how much it played of a reply, be it the last one that ended."""
+        for reply in (self._live, self._over):
+            if reply and reply.reply_id == event.reply_id:
+                reply.playout.truncate(event.played_ms)
+                if reply is self._over:
+                    self._history.cut(reply.reply_id, reply.heard(now))
+
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
         reply = self._live
@@ -212,12 +268,19 @@ class Replying:
         self._out.append(CancelReply(held.reply_id))
 
     def _start(
-        self, messages: tuple[Message, ...], playout: Playout, guess: HeardTurn | None = None
+        self,
+        messages: tuple[Message, ...],
+        playout: Playout,
+        guess: HeardTurn | None = None,
+        request: ev.ReplyRequested = _BY_ITSELF,
     ) -> _Reply:
         self._count += 1
-        reply = _Reply(f"reply-{self._count}", messages, playout, guess, committed_at=0.0)
-        self._out.append(StartReply(reply.reply_id, messages, playout))
-        return reply
+        reply_id = f"reply-{self._count}"
+        speaks = self.speaks if request.speaks is None else request.speaks
+        self._out.append(
+            StartReply(reply_id, messages, playout, request.text, request.voice, speaks)
+        )
+        return _Reply(reply_id, messages, playout, guess, request, speaks)
 
     def _make_live(self, reply: _Reply, turn: HeardTurn, now: float) -> None:
         reply.committed_at = turn.committed_at
@@ -225,7 +288,7 @@ class Replying:
         reply.pause_ms = turn.pause_ms
         reply.stt_ms = turn.stt_ms
         self._live = reply
-        self._out.append(Tell(say.ReplyStarted(reply.reply_id)))
+        self._out.append(Tell(say.ReplyStarted(reply.reply_id, reply.request.request_id)))
 
     def _go_on(self, reply: _Reply, paused_s: float) -> None:
         # The time a reply was paused is neither the pipeline's nor the stages'.
@@ -240,11 +303,12 @@ class Replying:
 
     def _fail(self, reply: _Reply, error: tuple[str, str], now: float) -> None:
         self._out.append(Tell(say.CallError(*error)))
-        heard = reply.playout.heard(now)
+        heard = reply.heard(now)
         # Without a voice the text still reached the client, who read it.
         self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
 
     def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
-        self._live = None
-        self._history.add_agent(heard)
+        self._live, self._over = None, reply
+        if reply.request.remembered:
+            self._history.add_agent(heard, reply.reply_id)
         self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))
