@@ -7,11 +7,11 @@ replicas, and what was made and not sent. It owns no decision: the playout says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from deployments.contracts import Message, ReplyRequest, SpeechRequest, Urgency
+from deployments.contracts import Message, ReplyRequest, SpeechRequest, TextDelta, Urgency
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -73,6 +73,7 @@ class Reply:
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
+        self._speaks = True
 
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
@@ -83,44 +84,57 @@ class Reply:
         self._room.set()
         self._changed.set()
 
-    async def run(self, messages: tuple[Message, ...]) -> None:
-        """Until everything was played, or cancellation. Stage failures are reported, not raised."""
+    async def run(
+        self, messages: tuple[Message, ...], *, text: str | None = None, speaks: bool = True
+    ) -> None:
+        """Until everything was played, or cancellation. Stage failures are reported, not raised.
+
+        With `text` no model is asked; a reply that does not speak is over once it is written.
+        """
+        self._speaks = speaks
+        deltas = self._ask(messages) if text is None else _given(text)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._write(messages))
-                tasks.create_task(self._voice())
-                await self._pace()
+                tasks.create_task(self._write(deltas))
+                if speaks:
+                    tasks.create_task(self._voice())
+                    await self._pace()
         except* _GivenUp:
             pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
 
-    async def _write(self, messages: tuple[Message, ...]) -> None:
+    def _ask(self, messages: tuple[Message, ...]) -> AsyncGenerator[TextDelta, None]:
+        return self._stages.reply(ReplyRequest(messages, self._options.llm_url))
+
+    async def _write(self, source: AsyncGenerator[TextDelta, None]) -> None:
         """The model's text → phrases. A failure ends them with the apology."""
         spoken = SpokenText(self._options.language or "en")
         cutter = PhraseCutter()
         try:
-            await self._read_text(messages, spoken, cutter)
+            await self._read_text(source, spoken, cutter)
         except StageError as error:
             self._failed(error)
-            await self._phrases.put(self._options.apology)
+            await self._say([self._options.apology])
         else:
-            for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
-                await self._phrases.put(phrase)
-        await self._phrases.put(None)
+            await self._say([*cutter.feed(spoken.end()), *cutter.end()])
+        await self._say([None])
+
+    async def _say(self, phrases: Sequence[str | None]) -> None:
+        """Phrases for the voice, if it speaks; None ends them."""
+        for phrase in phrases if self._speaks else ():
+            await self._phrases.put(phrase)
 
     async def _read_text(
-        self, messages: tuple[Message, ...], spoken: SpokenText, cutter: PhraseCutter
+        self, source: AsyncGenerator[TextDelta, None], spoken: SpokenText, cutter: PhraseCutter
     ) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        request = ReplyRequest(messages, self._options.llm_url)
-        async with aclosing(self._stages.reply(request)) as deltas:
+        async with aclosing(source) as deltas:
             async for delta in deltas:
                 if self._llm_ms is None:
                     self._llm_ms = (loop.time() - asked_at) * 1000
                 await self._report(ev.ReplyTextWritten(self._reply_id, delta.text))
-                for phrase in cutter.feed(spoken.feed(delta.text)):
-                    await self._phrases.put(phrase)
+                await self._say(cutter.feed(spoken.feed(delta.text)))
 
     async def _voice(self) -> None:
         """Phrases → audio in the playout; a phrase the voice fails on is left out."""
@@ -228,3 +242,8 @@ class Reply:
         if self._error is None:
             return None
         return self._error.code, _SENTENCES[self._error.stage]
+
+
+async def _given(text: str) -> AsyncGenerator[TextDelta, None]:
+    """A reply that needs no model."""
+    yield TextDelta(text)

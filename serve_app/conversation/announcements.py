@@ -35,9 +35,13 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """More of the turn's transcript: `text` follows the partials sent before it."""
+    """More of the turn's transcript: `text` follows the partials sent before it.
+
+    `confidence`: the mean of the words heard so far, 1 where the recogniser gives none.
+    """
 
     text: str
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
