@@ -246,11 +246,18 @@ class Call:
                 return
             case ev.ConfigChanged():
                 await self._configure(event)
-            case ev.ReplyRequested(voice=voice):
-                await self._stages.check(voice, None)
+            case ev.ReplyRequested():
+                await self._check_request(event)
             case _:
                 pass
         await self._inbox.put(event)
+
+    async def _check_request(self, request: ev.ReplyRequested) -> None:
+        try:
+            await self._stages.check(request.voice, None)
+        except PeerError as error:
+            error.cause = request.request_id
+            raise
 
     async def _configure(self, change: ev.ConfigChanged) -> None:
         """Voice and language count from the next reply (and turn) on, audio formats at once."""

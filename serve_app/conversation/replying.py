@@ -114,7 +114,8 @@ class Replying:
         """The client asks for a reply: `start_requested` begins it."""
         if len(self._requests) >= MOST_REQUESTS:
             why = f"{MOST_REQUESTS} replies wait already"
-            self._out.append(Tell(say.CallError("too_many_requests", why)))
+            refused = say.CallError("too_many_requests", why, cause=request.request_id)
+            self._out.append(Tell(refused))
             return
         self._requests.append(request)
 
