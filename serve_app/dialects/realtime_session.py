@@ -29,10 +29,8 @@ PCM_RATE: Final = 24_000
 PCM: Final = AudioFormat("pcm16", PCM_RATE)
 RATE_RANGE: Final = (8_000, 48_000)
 
-VOICES: Final = frozenset(
-    ("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable")
-    + ("marin", "nova", "onyx", "sage", "shimmer", "verse")
-)
+_VOICES: Final = """alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse"""
+VOICES: Final = frozenset(_VOICES.split())
 """OpenAI's names, which clients send unasked: each is the server's own voice."""
 
 

@@ -1,3 +1,29 @@
+"""The `turn_detection` of a Realtime session: what its client set, and what it is told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from serve_app.dialects import json_fields as read
+from serve_app.dialects.json_text import Json
+
+_SERVER_VAD: Final[Json] = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_SEMANTIC_VAD: Final[Json] = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+
+
 def patched(own: Json | None, wanted: Json, path: str) -> Json:
     """What the client set itself, with `wanted` merged in. Raises PeerError."""
     now = own or {}
