@@ -41,7 +41,9 @@ class Transcriber(Protocol):
 class Stages(Protocol):
     """What a call needs of the graph."""
 
-    async def check(self, voice: str | None, language: str | None, recogniser: str | None = None) -> None:
+    async def check(
+        self, voice: str | None, language: str | None, recogniser: str | None = None
+    ) -> None:
         """Raises PeerError where no stage has the voice, the language or the recogniser's model."""
         ...
 

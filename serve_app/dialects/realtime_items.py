@@ -149,8 +149,7 @@ def read_item(fields: Json, item_id: str, path: str) -> Item:
     if fields.get("type", "message") != "message":
         raise invalid(f"{path}.type must be message", param=f"{path}.type")
     roles: tuple[Role, ...] = ("system", "user", "assistant")
-    default: Role = "user"
-    role = read.one_of(fields, "role", f"{path}.role", roles, default)
+    role: Role = read.one_of(fields, "role", f"{path}.role", roles, roles[1])
     parts = read.records(fields, "content", f"{path}.content", MAX_PARTS)
     words = [_words(part, f"{path}.content[{at}]") for at, part in enumerate(parts)]
     text = " ".join(filter(None, words))

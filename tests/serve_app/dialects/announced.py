@@ -1,0 +1,34 @@
+"""Announcements of every kind, with any fields that a call may give them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from hypothesis import strategies as st
+
+from deployments.contracts import Word
+from serve_app.conversation.announcements import (
+    Announcement,
+    CallError,
+    FinalTranscript,
+    ReplyAudio,
+    ReplyResumed,
+    SpeechStarted,
+    SpeechStopped,
+)
+
+_ms = st.integers(min_value=0, max_value=2**53)
+_ids = st.sampled_from(["reply-1", "reply-2"]) | st.text()
+_words = st.lists(st.builds(Word, st.text(), _ms, _ms, st.floats(0, 1)), max_size=3).map(tuple)
+_special = {
+    SpeechStarted: st.builds(SpeechStarted, _ms),
+    SpeechStopped: st.builds(SpeechStopped, _ms),
+    FinalTranscript: st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
+    ReplyResumed: st.builds(ReplyResumed, _ids, _ms),
+    ReplyAudio: st.builds(ReplyAudio, _ids, st.integers(1, 2**32 - 1), st.binary()),
+    CallError: st.builds(CallError, st.text(), st.text(), st.none() | _ms),
+}
+
+announcements: st.SearchStrategy[Announcement] = st.one_of(
+    *(_special.get(kind, st.from_type(kind)) for kind in get_args(Announcement))
+)
