@@ -58,6 +58,7 @@ async def test_realtime_two_turns_and_a_barge_in(embedded: Graph) -> None:
         await caller.until_a("session.updated")
         caller.speak(speak("Do you remember me", RATE))
         first = await caller.until_a("response.done")
+        await caller.until_a("rate_limits.updated")
         assert first["response"]["status"] == "completed"
         assert _order(caller)[3:] == [
             "input_audio_buffer.speech_started",
@@ -77,6 +78,7 @@ async def test_realtime_two_turns_and_a_barge_in(embedded: Graph) -> None:
             "response.content_part.done",
             "response.output_item.done",
             "response.done",
+            "rate_limits.updated",
         ]
         assert first["response"]["usage"]["output_token_details"]["audio_tokens"] > 10
 
