@@ -6,7 +6,9 @@
     turn            the machine between them: how the two sides below bear on each other
     listening       the caller's turns: partials, pauses, final transcripts
     replying        the agent's replies: held back, paused, resumed, cut off
+    live_reply      what is known of a reply while it is made or played
     policy          the numbers they decide by
+    open_turn       what is known of a turn while the caller speaks
     finals          turns that were committed and wait for their final transcript
     patience        how long a pause must be to end a turn, by its sound and its words
     endpointing     where the caller's speech starts and ends

@@ -88,7 +88,7 @@ class Finals:
         committed = self._committed.pop(event.window_id, None)
         if committed is None:
             return False
-        end_ms = committed.final.speech_end_ms
+        _, end_ms = committed.speech_ms
         self._out.append(Tell(say.CallError(event.code, event.message, end_ms)))
         self._finish_in_order()
         return True
@@ -123,7 +123,8 @@ class Finals:
     def _finish(self, committed: _Committed, transcript: Transcript) -> None:
         final = committed.final
         words = tuple(_shifted(word, final.start_ms) for word in transcript.words)
-        self._out.append(Tell(say.FinalTranscript(transcript.text, *committed.speech_ms, words)))
+        start_ms, end_ms = committed.speech_ms
+        self._out.append(Tell(say.FinalTranscript(transcript.text, start_ms, end_ms, words)))
         self._complete.append(
             HeardTurn(
                 final.turn_id,

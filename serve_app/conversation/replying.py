@@ -11,34 +11,12 @@ from serve_app.conversation import events as ev
 from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
+from serve_app.conversation.live_reply import LiveReply
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 
 MOST_REQUESTS = 64
 """Replies that a client may ask for ahead. Overflow policy: the newest is refused."""
-
-
-@dataclass(slots=True)
-class _Reply:
-    reply_id: str
-    messages: tuple[Message, ...]
-    playout: Playout
-    guess: HeardTurn | None
-    request: ev.ReplyRequested
-    speaks: bool
-    committed_at: float = 0.0
-    awaited_from: float = 0.0
-    pause_ms: float = 0.0
-    stt_ms: float = 0.0
-    text: str = ""
-    speaking: bool = False
-    recalled: bool = False
-    paused_at: float | None = None
-    deaf: bool = False
-
-    def heard(self, now: float) -> str:
-        """What of it surely reached the caller."""
-        return self.playout.heard(now) if self.speaks else self.text.strip()
 
 
 _BY_ITSELF = ev.ReplyRequested()
@@ -60,9 +38,9 @@ class Replying:
         self._policy = policy
         self._history = history
         self._out = out
-        self._live: _Reply | None = None
-        self._held: _Reply | None = None
-        self._over: _Reply | None = None
+        self._live: LiveReply | None = None
+        self._held: LiveReply | None = None
+        self._over: LiveReply | None = None
         self._requests: deque[ev.ReplyRequested] = deque()
         self._count = 0
         self.speaks = True
@@ -256,7 +234,7 @@ class Replying:
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
 
-    def _start_held(self, guess: HeardTurn) -> _Reply:
+    def _start_held(self, guess: HeardTurn) -> LiveReply:
         policy = self._policy.playout
         if self._policy.speculation == "llm":
             policy = replace(policy, max_held_ms=0)
@@ -264,7 +242,7 @@ class Replying:
         messages = self._history.messages(said=guess.text)
         return self._start(messages, Playout(policy, released=False), guess)
 
-    def _drop(self, held: _Reply) -> None:
+    def _drop(self, held: LiveReply) -> None:
         self.speculation.dropped += 1
         self._out.append(CancelReply(held.reply_id))
 
@@ -274,16 +252,16 @@ class Replying:
         playout: Playout,
         guess: HeardTurn | None = None,
         request: ev.ReplyRequested = _BY_ITSELF,
-    ) -> _Reply:
+    ) -> LiveReply:
         self._count += 1
         reply_id = f"reply-{self._count}"
         speaks = self.speaks if request.speaks is None else request.speaks
         self._out.append(
             StartReply(reply_id, messages, playout, request.text, request.voice, speaks)
         )
-        return _Reply(reply_id, messages, playout, guess, request, speaks)
+        return LiveReply(reply_id, messages, playout, guess, request, speaks)
 
-    def _make_live(self, reply: _Reply, turn: HeardTurn, now: float) -> None:
+    def _make_live(self, reply: LiveReply, turn: HeardTurn, now: float) -> None:
         reply.committed_at = turn.committed_at
         reply.awaited_from = now
         reply.pause_ms = turn.pause_ms
@@ -291,7 +269,7 @@ class Replying:
         self._live = reply
         self._out.append(Tell(say.ReplyStarted(reply.reply_id, reply.request.request_id)))
 
-    def _go_on(self, reply: _Reply, paused_s: float) -> None:
+    def _go_on(self, reply: LiveReply, paused_s: float) -> None:
         # The time a reply was paused is neither the pipeline's nor the stages'.
         reply.committed_at += paused_s
         reply.awaited_from += paused_s
@@ -302,13 +280,13 @@ class Replying:
             self._out.append(Tell(say.ReplyResumed(reply.reply_id, from_ms)))
         self._out.append(WakeReply(reply.reply_id))
 
-    def _fail(self, reply: _Reply, error: tuple[str, str], now: float) -> None:
+    def _fail(self, reply: LiveReply, error: tuple[str, str], now: float) -> None:
         self._out.append(Tell(say.CallError(*error)))
         heard = reply.heard(now)
         # Without a voice the text still reached the client, who read it.
         self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
 
-    def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
+    def _close(self, reply: LiveReply, status: say.ReplyStatus, heard: str) -> None:
         self._live, self._over = None, reply
         if reply.request.remembered:
             self._history.add_agent(heard, reply.reply_id)

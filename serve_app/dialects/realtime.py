@@ -18,14 +18,8 @@ from serve_app.dialects import json_fields as read
 from serve_app.dialects.json_text import Json, dump, invalid, load, quoted
 from serve_app.dialects.realtime_hearing import Hearing
 from serve_app.dialects.realtime_input import audio_pieces, read_response
-from serve_app.dialects.realtime_items import (
-    MAX_ID_CHARS,
-    Item,
-    Items,
-    no_such_item,
-    read_item,
-    read_item_id,
-)
+from serve_app.dialects.realtime_item_requests import ItemRequests
+from serve_app.dialects.realtime_items import MAX_ID_CHARS, Item, Items
 from serve_app.dialects.realtime_response import Asked, Response
 from serve_app.dialects.realtime_session import Session, difference
 from serve_app.dialects.routes import Handshake, PostRoute, Route
@@ -34,8 +28,6 @@ from serve_app.errors import PeerError
 PATH: Final = "/v1/realtime"
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Longest message, in bytes."""
-MAX_AUDIO_MS: Final = 10_000_000
-"""More than any truncation is at."""
 MOST_CREATES: Final = 64
 """Responses that may be asked for ahead. Overflow policy: the newest is refused."""
 
@@ -67,7 +59,8 @@ class RealtimeDialect:
         self._expires_at = handshake.expires_at
         self._counts: dict[str, int] = {}
         self._items = Items()
-        self._hearing = Hearing(self._items, self._event, lambda: self._new_id("item"))
+        self._hearing = Hearing(self._items, self._event, self._new_item_id)
+        self._requests = ItemRequests(self._items, self._answer, self._new_item_id)
         self._asked: dict[str, Asked] = {}
         self._response: Response | None = None
         self._cancelled = False
@@ -99,13 +92,13 @@ class RealtimeDialect:
             case "session.update":
                 return self._update(read.record(fields, "session", "session"))
             case "conversation.item.create":
-                return self._create_item(fields)
+                return self._requests.create(fields)
             case "conversation.item.delete":
-                return self._delete_item(fields)
+                return self._requests.delete(fields)
             case "conversation.item.retrieve":
-                return self._retrieve_item(fields)
+                return self._requests.retrieve(fields)
             case "conversation.item.truncate":
-                return self._truncate_item(fields)
+                return self._requests.truncate(fields)
             case "response.create":
                 return [self._create_response(fields)]
             case "response.cancel":
@@ -125,50 +118,6 @@ class RealtimeDialect:
         )
         change = difference(before.config(), session.config())
         return [change, self._answer("session.updated", session=self._told_session())]
-
-    def _create_item(self, fields: Json) -> list[ClientEvent | Answer]:
-        wanted = read.record(fields, "item", "item")
-        item_id = read_item_id(wanted, "item.id") or self._new_id("item")
-        if self._items.find(item_id):
-            raise PeerError("item_create_duplicate_item_id", "there is an item of this id")
-        after = read.optional_string(fields, "previous_item_id", "previous_item_id", MAX_ID_CHARS)
-        if after not in (None, "root") and not self._items.find(after or ""):
-            raise no_such_item("item_create_invalid_previous_item_id", after or "")
-        item = read_item(wanted, item_id, "item")
-        place = self._items.history_place(after)
-        before = self._items.add(item, after)
-        told: Json = {"previous_item_id": before, "item": item.told()}
-        return [
-            ev.MessageAdded(item.message_id, item.role, item.text or "", place),
-            self._answer("conversation.item.added", **told),
-            self._answer("conversation.item.done", **told),
-        ]
-
-    def _delete_item(self, fields: Json) -> list[ClientEvent | Answer]:
-        item = self._item_of(fields, "item_delete_invalid_item_id")
-        self._items.remove(item)
-        gone = self._answer("conversation.item.deleted", item_id=item.item_id)
-        return [ev.MessageRemoved(item.message_id), gone]
-
-    def _retrieve_item(self, fields: Json) -> list[ClientEvent | Answer]:
-        item = self._item_of(fields, "item_retrieve_invalid_item_id")
-        return [self._answer("conversation.item.retrieved", item=item.told())]
-
-    def _truncate_item(self, fields: Json) -> list[ClientEvent | Answer]:
-        item_id = read.string(fields, "item_id", "item_id", MAX_ID_CHARS)
-        asked_ms = read.number(fields, "audio_end_ms", "audio_end_ms", 0, MAX_AUDIO_MS)
-        item = self._items.find(item_id)
-        end_ms = min(asked_ms, item.audio_ms) if item else asked_ms
-        answer = self._answer(
-            "conversation.item.truncated",
-            item_id=item_id,
-            content_index=0,
-            audio_end_ms=round(end_ms),
-        )
-        if item is None or item.reply_id is None:
-            return [answer]
-        item.audio_ms = end_ms
-        return [ev.ReplyTruncated(item.reply_id, end_ms), answer]
 
     def _create_response(self, fields: Json) -> ClientEvent:
         if self._session.kind == "transcription":
@@ -199,13 +148,6 @@ class RealtimeDialect:
     @property
     def _answering(self) -> bool:
         return self._response is not None or bool(self._asked)
-
-    def _item_of(self, fields: Json, code: str) -> Item:
-        item_id = read.string(fields, "item_id", "item_id", MAX_ID_CHARS)
-        item = self._items.find(item_id)
-        if item is None:
-            raise no_such_item(code, item_id)
-        return item
 
     # What the client is told
 
@@ -279,7 +221,7 @@ class RealtimeDialect:
         usual = Asked(self._session.modality, None)
         asked = self._asked.pop(started.request_id or "", usual)
         kind = "output_audio" if asked.modality == "audio" else "output_text"
-        item = Item(self._new_id("item"), started.reply_id, "assistant", kind, "")
+        item = Item(self._new_item_id(), started.reply_id, "assistant", kind, "")
         item.reply_id = started.reply_id
         response_id = self._new_id("resp")
         return Response(response_id, item, asked, self._session, self._conversation_id)
@@ -296,6 +238,9 @@ class RealtimeDialect:
 
     def _event(self, kind: str, **fields: object) -> str:
         return dump({"type": kind, "event_id": self._new_id("event"), **fields})
+
+    def _new_item_id(self) -> str:
+        return self._new_id("item")
 
     def _new_id(self, kind: str) -> str:
         # A client may bring its items from another session: ids of two must not meet.
