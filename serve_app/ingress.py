@@ -45,6 +45,7 @@ from serve_app.websocket import StarletteSocket, accept, refuse
 log = logging.getLogger("parley.ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
+MAX_POST_BYTES = 64 * 1024
 MAX_MESSAGE_MS = 10_000
 """Audio in one message: hearing it takes the loop that all calls share."""
 
@@ -60,6 +61,16 @@ def _new_judge(name: str) -> PauseJudge | None:
     detector = DETECTORS[name]()
     detector.probability(bytes(SPEECH_RATE * BYTES_PER_SAMPLE))
     return ThreadedJudge(detector)
+
+
+async def _body(request: Request) -> bytes:
+    """All of it. Raises PeerError where it is too much, and no more is read."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_POST_BYTES:
+            raise PeerError("message_too_big", f"at most {MAX_POST_BYTES} bytes", status=413)
+    return body
 
 
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
@@ -173,12 +184,13 @@ class Ingress:
         url = request.url
         route = _POSTS[url.path.removeprefix(request.scope.get("root_path", ""))]
         url_path = f"{url.path}?{url.query}" if url.query else url.path
-        asked = Post(url_path, dict(request.headers), await request.body(), int(time.time()))
         try:
+            body = await _body(request)
+            asked = Post(url_path, dict(request.headers), body, int(time.time()))
             page = route.answer(asked, self._keys)
         except PeerError as error:
-            body = {"code": error.code, "message": error.message}
-            return JSONResponse({"error": body}, error.status)
+            told = {"code": error.code, "message": error.message}
+            return JSONResponse({"error": told}, error.status)
         return Response(page.body, media_type=page.media_type)
 
     def _handshake(self, websocket: WebSocket) -> Handshake:

@@ -63,7 +63,8 @@ class SpeakDialect:
             case "config":
                 return [self._config(fields)]
             case "register_voice":
-                raise PeerError("not_supported", "this voice cannot learn another")
+                # A recording needs its speaker's consent, for which this message has no place.
+                raise PeerError("not_supported", "register voices with POST /v1/audio/voices")
             case str(kind):
                 raise invalid(f"unknown type {quoted(kind)}")
             case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -165,3 +166,11 @@ def test_a_call_to_a_number_is_connected_here(embedded: Graph) -> None:
     with urllib.request.urlopen(request) as answer:
         assert answer.headers["content-type"].startswith("application/xml")
         assert f'<Stream url="wss://{embedded.host}/twilio"/>' in answer.read().decode()
+
+
+def test_a_request_that_is_too_big_is_refused(embedded: Graph) -> None:
+    """Before all of it was read."""
+    request = urllib.request.Request(f"http://{embedded.host}/twilio/answer", bytes(100_000))
+    with pytest.raises(urllib.error.HTTPError, match="413") as caught:
+        urllib.request.urlopen(request)
+    caught.value.close()
