@@ -113,21 +113,24 @@ talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real --ignore tests/deployments/backends
+	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
+	  --ignore tests/deployments/backends --ignore tests/models
 
 test-clients: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/clients tests/clients_real
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
 # random weights: whether they work, not what they say.
+CONTRACT := tests/deployments/backends/test_contract
+
 test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
 	$(BIN)/python -m pytest tests/deployments/backends
-	.venv-models/bin/python -m pytest tests/models
-	.venv-models/bin/python -m pytest tests/deployments/backends \
+	.venv-models/bin/python -m pytest tests/models/core
+	.venv-models/bin/python -m pytest $(CONTRACT)_*.py \
 	  --backend stt:faster-whisper --backend stt:openai-whisper --backend stt:nemotron \
 	  --backend llm:vllm --backend tts:pocket-tts
-	.venv-voxtream/bin/python -m pytest tests/deployments/backends --backend tts:voxtream
-	.venv-chatterbox/bin/python -m pytest tests/deployments/backends --backend tts:chatterbox
+	$(foreach voice,$(VOICES),.venv-$(voice)/bin/python -m pytest \
+	  $(CONTRACT)_tts.py tests/models/$(voice) --backend tts:$(voice) &&) true
 
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench

@@ -182,8 +182,12 @@ def readiness(host: str, port: int) -> dict[str, Any]:
 
 
 def _tell(told: dict[str, str], states: Mapping[str, str], after_s: float) -> bool:
-    """Print what is new since it was last told, and remember it; whether anything was."""
-    news = {part: state for part, state in states.items() if told.get(part) != state}
+    """Print what is new since it was last told, and remember it; whether anything was.
+
+    A failure is not told here: the graph's end says it, once.
+    """
+    now = {part: state for part, state in states.items() if not state.startswith("failed: ")}
+    news = {part: state for part, state in now.items() if told.get(part) != state}
     for part, state in news.items():
         print(f"  {after_s:5.1f} s  {part}: {state}", flush=True)
     told |= news

@@ -6,6 +6,7 @@ those named `at_ms`, `start_ms` and `end_ms` count the audio of the call.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -103,6 +104,16 @@ class ReplyDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model calls a tool that this client declared: `VoiceClient.answer_tool` answers it."""
+
+    reply_id: str
+    call_id: str
+    name: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Where the time of a turn went, in ms."""
 
@@ -176,6 +187,7 @@ JsonEvent: TypeAlias = (
     | Flush
     | ReplyResumed
     | ReplyDone
+    | ToolCall
     | Timings
     | ServerError
     | Unknown

@@ -157,6 +157,17 @@ class VoiceClient:
         """Report how much of a reply has been played. Raises CallLost."""
         await self._send(wire.played_message(reply_id, played_ms))
 
+    async def declare_tools(self, *tools: wire.Tool) -> None:
+        """Offer the model these tools from its next reply on, instead of others. Raises CallLost.
+
+        Each `ToolCall` that comes of it is to be answered.
+        """
+        await self._send(wire.tools_message(tools))
+
+    async def answer_tool(self, call_id: str, result: str) -> None:
+        """Tell the model what a tool gave, or what went wrong. Raises CallLost."""
+        await self._send(wire.tool_result_message(call_id, result))
+
     async def end(self) -> None:
         """Hang up: the server closes the call. Raises CallLost."""
         await self._send(wire.command_message("end"))

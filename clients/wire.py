@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias, TypeVar, cast
 
 from clients.events import (
@@ -23,6 +25,7 @@ from clients.events import (
     SpeechStarted,
     SpeechStopped,
     Timings,
+    ToolCall,
     TranscriptBytes,
     Unknown,
     Word,
@@ -30,6 +33,17 @@ from clients.events import (
 
 _Value = TypeVar("_Value")
 _Json: TypeAlias = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What this client can do for the model; `parameters` is the JSON schema of the arguments."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, object] = field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
 
 
 class BadMessage(ValueError):
@@ -49,6 +63,16 @@ def command_message(command: Literal["interrupt", "commit", "end"]) -> str:
 def played_message(reply_id: str, played_ms: float) -> str:
     """How much of a reply has been played, in ms of its audio."""
     return json.dumps({"type": "played", "reply_id": reply_id, "ms": round(played_ms)})
+
+
+def tools_message(tools: Sequence[Tool]) -> str:
+    """The tools that this client runs from now on."""
+    return json.dumps({"type": "config", "tools": [asdict(tool) for tool in tools]})
+
+
+def tool_result_message(call_id: str, result: str) -> str:
+    """What a tool gave."""
+    return json.dumps({"type": "tool_result", "call_id": call_id, "result": result})
 
 
 def parse(message: str | bytes) -> JsonEvent | BinaryEvent:
@@ -124,6 +148,8 @@ def _reply_event(kind: str, fields: _Json) -> JsonEvent:
             return ReplyResumed(_get(fields, "reply_id", str), _get(fields, "from_ms", int))
         case "reply_done":
             return _reply_done(fields)
+        case "tool_call":
+            return _tool_call(fields)
         case _:
             return Unknown(kind)
 
@@ -169,6 +195,15 @@ def _reply_done(fields: _Json) -> ReplyDone:
             return ReplyDone(_get(fields, "reply_id", str), status, _get(fields, "heard", str))
         case status:
             raise BadMessage(f"a reply with status {status!r}")
+
+
+def _tool_call(fields: _Json) -> ToolCall:
+    return ToolCall(
+        _get(fields, "reply_id", str),
+        _get(fields, "call_id", str),
+        _get(fields, "name", str),
+        cast("_Json", _get(fields, "arguments", dict)),
+    )
 
 
 def _timings(fields: _Json) -> Timings:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, suppress
 
-from deployments.contracts import TextDelta
+from deployments.contracts import ReplyItem, TextDelta
 
 CLAUSE_ENDS = frozenset(".,;:!?…\n。、，；：！？")
 """What ends a clause is what a voice begins at: keeping it would keep the caller waiting."""
@@ -16,25 +16,25 @@ ENOUGH_WORDS = 3
 
 
 async def coalesced(
-    deltas: AsyncIterator[TextDelta], every_s: float, later_s: float
-) -> AsyncGenerator[TextDelta, None]:
-    """The same text; the first delta and the ends of clauses as they come, the rest gathered for
-    `every_s` seconds, and for `later_s` once a clause of some words has ended: then there is
-    something to say.
+    items: AsyncIterator[ReplyItem], every_s: float, later_s: float
+) -> AsyncGenerator[ReplyItem, None]:
+    """The same text; the first delta, the ends of clauses and tool calls as they come, the rest
+    gathered for `every_s` seconds, and for `later_s` once a clause of some words has ended: then
+    there is something to say.
 
     A slow reader stops nothing: what it has not taken is gathered, at most one reply's text.
-    Leaving early closes `deltas` before this returns, so that the model stops.
+    Leaving early closes `items` before this returns, so that the model stops.
     """
     loop = asyncio.get_running_loop()
-    waiting: list[str] = []
+    waiting: list[ReplyItem] = []
     arrived, due = asyncio.Event(), asyncio.Event()
 
     async def gather() -> None:
-        async with aclosing(_as_generator(deltas)) as source:
-            async for delta in source:
-                waiting.append(delta.text)
+        async with aclosing(_as_generator(items)) as source:
+            async for item in source:
+                waiting.append(item)
                 arrived.set()
-                if not CLAUSE_ENDS.isdisjoint(delta.text):
+                if not isinstance(item, TextDelta) or not CLAUSE_ENDS.isdisjoint(item.text):
                     due.set()
 
     task = asyncio.ensure_future(gather())
@@ -48,14 +48,17 @@ async def coalesced(
                     await due.wait()
             arrived.clear()
             due.clear()
-            text = "".join(waiting)
+            gathered = list(_joined(waiting))
             waiting.clear()
-            if text:
-                words += len(text.split())
-                if words >= ENOUGH_WORDS and not CLAUSE_ENDS.isdisjoint(text):
-                    every_s = later_s
+            for item in gathered:
+                if isinstance(item, TextDelta):
+                    words += len(item.text.split())
+                    if words >= ENOUGH_WORDS and not CLAUSE_ENDS.isdisjoint(item.text):
+                        every_s = later_s
+            if gathered:
                 next_at = loop.time() + every_s
-                yield TextDelta(text)
+            for item in gathered:
+                yield item
             if task.done():
                 arrived.set()
                 due.set()
@@ -67,12 +70,27 @@ async def coalesced(
             task.exception()  # Whoever left early does not ask for it.
 
 
-async def _as_generator(deltas: AsyncIterator[TextDelta]) -> AsyncGenerator[TextDelta, None]:
+def _joined(items: Sequence[ReplyItem]) -> Iterator[ReplyItem]:
+    """Neighbouring texts as one; none that is empty."""
+    text = ""
+    for item in items:
+        if isinstance(item, TextDelta):
+            text += item.text
+            continue
+        if text:
+            yield TextDelta(text)
+        text = ""
+        yield item
+    if text:
+        yield TextDelta(text)
+
+
+async def _as_generator(items: AsyncIterator[ReplyItem]) -> AsyncGenerator[ReplyItem, None]:
     """Gives any iterator an `aclose`."""
     try:
-        async for delta in deltas:
-            yield delta
+        async for item in items:
+            yield item
     finally:
-        close = getattr(deltas, "aclose", None)
+        close = getattr(items, "aclose", None)
         if close is not None:
             await close()

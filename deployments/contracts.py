@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 SPEECH_RATE = 16_000
 """Sample rate of every window of speech, in Hz."""
@@ -89,19 +89,43 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One entry of the conversation as a language model sees it."""
+class Tool:
+    """Something a language model may call. `parameters_json`: the JSON schema of its arguments."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    description: str
+    parameters_json: str = '{"type": "object", "properties": {}}'
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model wants a tool's result; `arguments_json` is as the model wrote it, maybe no JSON."""
+
+    call_id: str
+    name: str
+    arguments_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the conversation as a language model sees it.
+
+    An assistant's may ask for tools; for each call a message of role `tool` with its id follows.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What the language model answers. `server_url` sends this call to another server."""
+    """What the language model answers, by which `tools`; `server_url`: at another server."""
 
     messages: tuple[Message, ...]
     server_url: str | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,10 @@ class TextDelta:
     """The next piece of a reply's text."""
 
     text: str
+
+
+ReplyItem: TypeAlias = TextDelta | ToolCall
+"""What a reply is made of. Tool calls come last: the reply goes on when they are answered."""
 
 
 Urgency: TypeAlias = Literal["first", "later", "speculative", "offline"]
@@ -278,12 +306,21 @@ class LanguageModel(Protocol):
         """Load and warm the model. Raises LoadFailed."""
         ...
 
-    def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
-        """The reply's text as it is written. Closing the iterator stops the work."""
+    def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
+        """The reply as it is written. Closing the iterator stops the work. Raises BadInput."""
         ...
 
     async def close(self) -> None:
         """Free what `load` took."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A backend that can die while its replica lives: its engine is a process of its own."""
+
+    async def check_health(self) -> None:
+        """Raises BackendError where nothing but a new replica helps."""
         ...
 
 

@@ -12,7 +12,7 @@ from ray import serve
 
 from deployments import backends
 from deployments.coalesce import coalesced
-from deployments.contracts import LanguageModel, ReplyRequest, StageInfo, TextDelta
+from deployments.contracts import LanguageModel, ReplyItem, ReplyRequest, StageInfo, Watched
 from deployments.loading import loading, others_loaded
 
 COALESCE_S, LATER_S = 0.025, 0.1
@@ -44,12 +44,17 @@ class LanguageModelDeployment:
         """What is loaded. Answers only once it is."""
         return self._info
 
-    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
-        """The reply's text: the first delta at once, later ones gathered."""
+    async def check_health(self) -> None:
+        """Serve asks this now and then, and replaces a replica that keeps raising."""
+        if isinstance(self._backend, Watched):
+            await self._backend.check_health()
+
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
+        """The reply: its first text at once, later text gathered, then tool calls."""
         model = self._backend if request.server_url is None else await self._client(request)
-        async with aclosing(coalesced(model.reply(request), COALESCE_S, LATER_S)) as deltas:
-            async for delta in deltas:
-                yield delta
+        async with aclosing(coalesced(model.reply(request), COALESCE_S, LATER_S)) as items:
+            async for item in items:
+                yield item
 
     async def _client(self, request: ReplyRequest) -> LanguageModel:
         """The client of every server that is not the operator's: it has no key to give away."""

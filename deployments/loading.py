@@ -36,7 +36,7 @@ def loading(stage: str) -> Generator[None, None, None]:
         with watched(lambda state: progress.tell(stage, state or LOADING)):
             yield
     except LoadFailed as error:
-        progress.tell_failed(stage, str(error))
+        progress.tell_failed(stage, " ".join(str(error).split()))
         raise
     progress.tell_ready(stage)
 

@@ -148,6 +148,12 @@ class Call:
                 self._work(self._judging)
             case do.StartReply():
                 self._start_reply(command, tasks)
+            case do.RunTool(reply_id=reply_id, call=call):
+                if reply_id in self._replies:
+                    self._replies[reply_id][0].run_tool(call)
+            case do.ContinueReply(reply_id=reply_id, messages=messages, tools=tools):
+                if reply_id in self._replies:
+                    self._replies[reply_id][0].go_on(messages, tools)
             case do.WakeReply(reply_id=reply_id):
                 if reply_id in self._replies:
                     self._replies[reply_id][0].wake()
@@ -179,7 +185,7 @@ class Call:
             report=self._inbox.put,
         )
         task = tasks.create_task(
-            reply.run(command.messages, text=command.text, speaks=command.speaks)
+            reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
         )
         self._work(task)
         self._replies[command.reply_id] = (reply, task)

@@ -38,8 +38,9 @@ from serve_app.errors import PeerError, Stage, StageError
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.voices import VoicesEndpoint
-from serve_app.settings import Settings
+from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
+from serve_app.tools import HttpTools
 from serve_app.websocket import StarletteSocket, accept, refuse
 
 log = logging.getLogger("parley.ingress")
@@ -110,6 +111,7 @@ class Ingress:
         SileroVad()
         new_decoder()
         self._judge = _new_judge(settings.turn.end_of_turn)
+        self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._warming = asyncio.ensure_future(self._warm_up())
 
     async def _warm_up(self) -> None:
@@ -246,6 +248,7 @@ class Ingress:
                     language=request.language or settings.language,
                     llm_url=request.llm_url,
                     apology=settings.apology,
+                    tools=self._tools,
                 ),
                 send_timeout_s=settings.limits.send_timeout_s,
                 judge=self._judge,

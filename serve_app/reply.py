@@ -1,4 +1,4 @@
-"""One reply, as one cancellable scope: the model's text → phrases → audio → pacing.
+"""One reply, as one cancellable scope: text → phrases → audio → pacing.
 
 Cancelling the task stops all of it: the text and the audio that are being made on the
 replicas, and what was made and not sent. It owns no decision: the playout says what may leave.
@@ -7,19 +7,20 @@ replicas, and what was made and not sent. It owns no decision: the playout says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from deployments.contracts import Message, ReplyRequest, SpeechRequest, TextDelta, Urgency
+from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgency
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.phrases import PhraseCutter, shortened
+from serve_app.conversation.phrases import shortened
 from serve_app.conversation.playout import Playout
-from serve_app.conversation.spoken_text import SpokenText
 from serve_app.errors import StageError
+from serve_app.reply_text import ReplyText
 from serve_app.stages import Stages
+from serve_app.tools import ToolRunner
 
 PHRASES_AHEAD = 8
 """Phrases that may wait for the voice; a full queue stops the reading of the model's text."""
@@ -43,6 +44,8 @@ class ReplyOptions:
     language: str | None
     llm_url: str | None
     apology: str
+    tools: ToolRunner | None = None
+    """Runs our own tools, where the operator has configured some."""
 
 
 class Reply:
@@ -69,10 +72,13 @@ class Reply:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._error: StageError | None = None
-        self._llm_ms: float | None = None
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
+        self._text = ReplyText(
+            reply_id, stages, options.language or "en", options.llm_url, report, self._say
+        )
+        self._tasks = asyncio.TaskGroup()
         self._speaks = True
 
     def wake(self) -> None:
@@ -84,18 +90,34 @@ class Reply:
         self._room.set()
         self._changed.set()
 
+    def run_tool(self, call: ToolCall) -> None:
+        """Run one of our own tools; it ends with this reply."""
+        self._tasks.create_task(self._run_tool(call))
+
+    def go_on(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
+        """The tools that the model waits for have ended: `messages` say how."""
+        self._text.ask(messages, tools)
+
     async def run(
-        self, messages: tuple[Message, ...], *, text: str | None = None, speaks: bool = True
+        self,
+        messages: tuple[Message, ...],
+        tools: tuple[Tool, ...] = (),
+        *,
+        text: str | None = None,
+        speaks: bool = True,
     ) -> None:
         """Until everything was played, or cancellation. Stage failures are reported, not raised.
 
         With `text` no model is asked; a reply that does not speak is over once it is written.
         """
         self._speaks = speaks
-        deltas = self._ask(messages) if text is None else _given(text)
+        if text is None:
+            self._text.ask(messages, tools)
+        else:
+            self._text.give(text)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._write(deltas))
+            async with self._tasks as tasks:
+                tasks.create_task(self._write())
                 if speaks:
                     tasks.create_task(self._voice())
                     await self._pace()
@@ -103,20 +125,13 @@ class Reply:
             pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
 
-    def _ask(self, messages: tuple[Message, ...]) -> AsyncGenerator[TextDelta, None]:
-        return self._stages.reply(ReplyRequest(messages, self._options.llm_url))
-
-    async def _write(self, source: AsyncGenerator[TextDelta, None]) -> None:
-        """The model's text → phrases. A failure ends them with the apology."""
-        spoken = SpokenText(self._options.language or "en")
-        cutter = PhraseCutter()
+    async def _write(self) -> None:
+        """The text → phrases. A failure ends them with the apology."""
         try:
-            await self._read_text(source, spoken, cutter)
+            await self._text.write()
         except StageError as error:
             self._failed(error)
             await self._say([self._options.apology])
-        else:
-            await self._say([*cutter.feed(spoken.end()), *cutter.end()])
         await self._say([None])
 
     async def _say(self, phrases: Sequence[str | None]) -> None:
@@ -124,17 +139,10 @@ class Reply:
         for phrase in phrases if self._speaks else ():
             await self._phrases.put(phrase)
 
-    async def _read_text(
-        self, source: AsyncGenerator[TextDelta, None], spoken: SpokenText, cutter: PhraseCutter
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        async with aclosing(source) as deltas:
-            async for delta in deltas:
-                if self._llm_ms is None:
-                    self._llm_ms = (loop.time() - asked_at) * 1000
-                await self._report(ev.ReplyTextWritten(self._reply_id, delta.text))
-                await self._say(cutter.feed(spoken.feed(delta.text)))
+    async def _run_tool(self, call: ToolCall) -> None:
+        assert self._options.tools is not None, "only configured tools are ours"
+        result = await self._options.tools.run(call)
+        await self._report(ev.ToolFinished(self._reply_id, call.call_id, result))
 
     async def _voice(self) -> None:
         """Phrases → audio in the playout; a phrase the voice fails on is left out."""
@@ -209,7 +217,7 @@ class Reply:
                 self._send_audio(self._downlink.encode(piece.pcm, piece.rate))
                 if first:
                     first = False
-                    llm_ms, tts_ms = self._llm_ms or 0.0, self._tts_ms or 0.0
+                    llm_ms, tts_ms = self._text.llm_ms or 0.0, self._tts_ms or 0.0
                     await self._report(ev.ReplySpeaking(self._reply_id, llm_ms, tts_ms))
                 self._room.set()
             over_at = self._playout.over_at()
@@ -242,8 +250,3 @@ class Reply:
         if self._error is None:
             return None
         return self._error.code, _SENTENCES[self._error.stage]
-
-
-async def _given(text: str) -> AsyncGenerator[TextDelta, None]:
-    """A reply that needs no model."""
-    yield TextDelta(text)

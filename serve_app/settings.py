@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from deployments.contracts import Tool
 from serve_app.conversation.backchannel import WORDS
 from serve_app.conversation.playout import PlayoutPolicy
 from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.tooling import ToolPolicy
 from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
+from serve_app.tools import Endpoint
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
@@ -75,6 +79,27 @@ class StageSettings(_Frozen):
     """By default as the config's `deployments:` have it."""
 
 
+class ToolSettings(_Frozen):
+    """An HTTP endpoint that the model may call (docs/tools.md).
+
+    `headers_env`: by header the environment variable that holds it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str
+    parameters: dict[str, object] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
+    url: Annotated[str, Field(pattern=r"^https?://[^/]")]
+    method: Literal["POST", "GET"] = "POST"
+    headers_env: dict[str, str] = Field(default_factory=dict)
+    timeout_s: Seconds = 10.0
+
+    def declared(self) -> Tool:
+        """What the model is told of it."""
+        return Tool(self.name, self.description, json.dumps(self.parameters))
+
+
 class TurnSettings(_Frozen):
     """Turn taking; the times are explained in `serve_app/conversation/policy.py`."""
 
@@ -107,6 +132,11 @@ class LimitSettings(_Frozen):
     idle_s: Seconds = 300.0
     send_timeout_s: Seconds = 10.0
     retry_after_s: Annotated[int, Field(ge=1)] = 5
+    max_tool_rounds: Annotated[int, Field(ge=1, le=20)] = 4
+    """How often in one reply the model may call tools and go on."""
+    max_tool_result_chars: Annotated[int, Field(ge=100, le=60_000)] = 4_000
+    client_tool_s: Seconds = 15.0
+    """How long a client may take to answer a tool call."""
 
 
 class Settings(_Frozen):
@@ -137,10 +167,19 @@ class Settings(_Frozen):
     twilio_auth_token_env: str | None = None
     """The environment variable with Twilio's token; with it, unsigned requests are refused."""
     signing_key_env: str = "PARLEY_SIGNING_KEY"
-    """The environment variable whose text signs short-lived keys. Without it each ingress replica
-    makes a key of its own, and knows only those it gave out."""
+    """The environment variable that signs short-lived keys; without it a replica knows its own."""
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
+    tools: tuple[ToolSettings, ...] = ()
+
+    @field_validator("tools")
+    @classmethod
+    def _named_once(cls, tools: tuple[ToolSettings, ...]) -> tuple[ToolSettings, ...]:
+        names = [tool.name for tool in tools]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"there are two tools named {name}")
+        return tools
 
     def turn_policy(
         self,
@@ -174,6 +213,12 @@ class Settings(_Frozen):
             incremental_stt=incremental,
             resumes=resumes,
             playout=PlayoutPolicy(paced=paced),
+            tools=ToolPolicy(
+                own=tuple(tool.declared() for tool in self.tools),
+                max_rounds=limits.max_tool_rounds,
+                client_ms=round(limits.client_tool_s * 1000),
+                max_result_chars=limits.max_tool_result_chars,
+            ),
         )
 
     def keys(self) -> Keys:
@@ -201,6 +246,27 @@ def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:
         if value := os.environ.get(variable, "").strip():
             return value
     return None
+
+
+def endpoints(tools: Sequence[ToolSettings]) -> list[Endpoint]:
+    """The tools with their headers from the environment. Raises ConfigError where one is absent."""
+    return [
+        Endpoint(
+            name=tool.name,
+            url=tool.url,
+            method=tool.method,
+            headers={name: _header(tool, variable) for name, variable in tool.headers_env.items()},
+            timeout_s=tool.timeout_s,
+        )
+        for tool in tools
+    ]
+
+
+def _header(tool: ToolSettings, variable: str) -> str:
+    value = os.environ.get(variable)
+    if value is None:
+        raise ConfigError(f"tool {tool.name!r} needs the environment variable {variable}")
+    return value
 
 
 def with_overrides(settings: Settings) -> Settings:

@@ -9,12 +9,12 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.contracts import (
     AudioChunk,
+    ReplyItem,
     ReplyRequest,
     SpeechRequest,
     SpeechWindow,
     StageInfo,
     StreamLost,
-    TextDelta,
     Transcript,
     Voice,
 )
@@ -51,8 +51,8 @@ class Stages(Protocol):
         """A transcriber for one call."""
         ...
 
-    def reply(self, request: ReplyRequest) -> AsyncGenerator[TextDelta, None]:
-        """A reply's text as it is written. Raises StageError. Close it to stop the work."""
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyItem, None]:
+        """A reply as it is written. Raises StageError. Close it to stop the work."""
         ...
 
     def speak(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
@@ -130,8 +130,8 @@ class RayStages:
             return _StreamTranscriber(self._stt, call_id, language)
         return _WindowTranscriber(self._stt, language)
 
-    def reply(self, request: ReplyRequest) -> AsyncGenerator[TextDelta, None]:
-        """A reply's text; started again once if the stage fails before the first delta."""
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyItem, None]:
+        """A reply; started again once if the stage fails before the first item."""
         return self._llm.stream("reply", request)
 
     def speak(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:

@@ -18,10 +18,12 @@ import numpy as np
 
 from deployments.contracts import (
     AudioChunk,
+    ReplyItem,
     ReplyRequest,
     SpeechRequest,
     SpokenWord,
     TextDelta,
+    ToolCall,
     Transcript,
 )
 from serve_app.audio.pcm import Samples
@@ -144,12 +146,12 @@ class FakeStages:
         del call_id
         return FakeTranscriber(self, language)
 
-    async def reply(self, request: ReplyRequest) -> AsyncGenerator[TextDelta, None]:
+    async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyItem, None]:
         """See Stages."""
         script = self.answer(request) if self.answer else _next(self.replies)
         async with aclosing(self._watched("llm", request, script)) as texts:
             async for text in texts:
-                yield TextDelta(text)
+                yield text if isinstance(text, ToolCall) else TextDelta(text)
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk, None]:
         """See Stages."""

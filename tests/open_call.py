@@ -17,6 +17,7 @@ from serve_app.dialects.native import NativeDialect
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
 from serve_app.stages import Stages
+from serve_app.tools import ToolRunner
 from tests.fake_socket import FakeSocket
 from tests.fakes import FakeStages, ScriptedVad
 
@@ -47,6 +48,7 @@ def start(
     call_id: str = "call",
     judge: PauseJudge | None = None,
     dialect: Dialect | None = None,
+    tools: ToolRunner | None = None,
 ) -> asyncio.Task[None]:
     """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
@@ -65,7 +67,9 @@ def start(
             patience=policy.endpointing.start_ms // FRAME_MS,
         ),
         stages=stages,
-        reply_options=ReplyOptions(request.voice, request.language, request.llm_url, APOLOGY),
+        reply_options=ReplyOptions(
+            request.voice, request.language, request.llm_url, APOLOGY, tools
+        ),
         send_timeout_s=SEND_TIMEOUT_S,
         judge=judge,
     )
@@ -81,11 +85,19 @@ async def open_call(
     instructions: str = "",
     judge: PauseJudge | None = None,
     dialect: Dialect | None = None,
+    tools: ToolRunner | None = None,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
     task = start(
-        stages, client, policy, query=query, instructions=instructions, judge=judge, dialect=dialect
+        stages,
+        client,
+        policy,
+        query=query,
+        instructions=instructions,
+        judge=judge,
+        dialect=dialect,
+        tools=tools,
     )
     try:
         yield OpenCall(client, stages, task)

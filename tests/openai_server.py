@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,6 +17,8 @@ class Server:
     status: int = 200
     endless: bool = False
     breaks: bool = False
+    deltas: list[dict[str, object]] = field(default_factory=list)
+    """Sent after the words, as they are."""
     models: list[str] = field(default_factory=lambda: ["first-model", "second-model"])
     requests: list[dict[str, object]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -68,6 +70,8 @@ class Server:
         _event(writer, {"role": "assistant", "content": ""})
         for word in self.words:
             _event(writer, {"content": word})
+        for delta in self.deltas:
+            _event(writer, delta)
         if self.breaks:
             await writer.drain()
             raise ConnectionResetError
@@ -84,7 +88,7 @@ def _respond(writer: asyncio.StreamWriter, status: int, body: str) -> None:
     writer.write(f"{head}\r\n\r\n{body}".encode())
 
 
-def _event(writer: asyncio.StreamWriter, delta: dict[str, str] | None) -> None:
+def _event(writer: asyncio.StreamWriter, delta: Mapping[str, object] | None) -> None:
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": None}]
     event = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     _chunk(writer, b"data: " + json.dumps({**event, "choices": choices}).encode() + b"\n\n")

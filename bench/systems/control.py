@@ -30,6 +30,7 @@ from deployments.contracts import (
     SpeechRequest,
     SpeechToText,
     SpeechWindow,
+    TextDelta,
     TextToSpeech,
     Transcript,
 )
@@ -122,6 +123,7 @@ class ControlCall:
     ) -> None:
         sentence = ""
         async for delta in self._stages.llm.reply(ReplyRequest((Message("user", text),))):
+            assert isinstance(delta, TextDelta)
             timings.note("llm_ms")
             sentence += delta.text
             if sentence.rstrip().endswith(SENTENCE_ENDS):

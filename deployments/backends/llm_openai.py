@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from deployments.backends import register
+from deployments.chat_messages import chat_messages, chat_tools
 from deployments.contracts import (
     BackendError,
     BadInput,
     LoadFailed,
     Overloaded,
+    ReplyItem,
     ReplyRequest,
     StageInfo,
     TextDelta,
+    ToolCall,
 )
+from deployments.history_budget import estimated_tokens, within_budget
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI
-    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 _SERVERS_KEPT = 16
 """Other servers whose connections are kept; the one used longest ago is dropped for the next."""
@@ -29,7 +34,18 @@ _NO_KEY = "none"
 """The client insists on a key; servers without accounts ignore it."""
 
 
-@register("llm", "openai", presets={"gpt4omini": {"model": "gpt-4o-mini"}})
+@register(
+    "llm",
+    "openai",
+    presets={
+        "gpt4omini": {"model": "gpt-4o-mini"},
+        "groq": {
+            "model": "llama-3.3-70b-versatile",
+            "base_url": "https://api.groq.com/openai/v1",
+            "api_key_env": "GROQ_API_KEY",
+        },
+    },
+)
 class OpenAI:
     """Streams replies from `model` at `base_url` (None: OpenAI's own).
 
@@ -37,6 +53,7 @@ class OpenAI:
     alone; an empty name sends none. A request's `server_url` is asked with no key, for the first
     model it lists.
     `timeout_s` bounds the wait for a connection and for each next piece of the reply.
+    `history_tokens` is an estimate by characters: the tokenizer is at the server.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("openai",)
@@ -48,14 +65,17 @@ class OpenAI:
         base_url: str | None = None,
         api_key_env: str = "OPENAI_API_KEY",
         temperature: float = 0.7,
+        top_p: float | None = None,
         max_tokens: int = 300,
+        history_tokens: int = 6000,
         timeout_s: float = 10.0,
     ) -> None:
         self._model = model
         self._base_url = base_url
         self._api_key_env = api_key_env
-        self._temperature = temperature
-        self._max_tokens = max_tokens
+        sampling = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        self._sampling = {key: value for key, value in sampling.items() if value is not None}
+        self._history_tokens = history_tokens
         self._timeout_s = timeout_s
         self._others: OrderedDict[str, AsyncOpenAI] = OrderedDict()
 
@@ -74,32 +94,35 @@ class OpenAI:
         self._own = self._client(self._base_url, key or _NO_KEY)
         return StageInfo(backend="openai", details={"model": self._model})
 
-    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
         """The reply as the server writes it; closing the iterator closes the connection.
 
         Raises BadInput (the server refuses the request), Overloaded (429, 503), BackendError.
         """
         from openai import APIError
 
+        messages = within_budget(request.messages, self._history_tokens, estimated_tokens)
+        asked: dict[str, Any] = {"messages": chat_messages(messages), **self._sampling}
+        if request.tools:
+            asked["tools"] = chat_tools(request.tools)
+        calls = _Calls()
         try:
             client, model = self._own, self._model
             if request.server_url is not None:
                 client = await self._other(request.server_url)
                 model = await self._first_model(client, request.server_url)
-            stream = await client.chat.completions.create(
-                model=model,
-                messages=_messages(request),
-                temperature=self._temperature,
-                max_tokens=self._max_tokens,
-                stream=True,
-            )
+            stream = await client.chat.completions.create(model=model, stream=True, **asked)
             async with stream:
                 async for chunk in stream:
-                    text = chunk.choices[0].delta.content if chunk.choices else None
-                    if text:
-                        yield TextDelta(text)
+                    delta = chunk.choices[0].delta if chunk.choices else None
+                    if delta and delta.content:
+                        yield TextDelta(delta.content)
+                    if delta:
+                        calls.feed(delta)
         except APIError as error:
             raise self._told(error) from error
+        for call in calls.whole():
+            yield call
 
     async def close(self) -> None:
         """Close every connection."""
@@ -135,13 +158,29 @@ class OpenAI:
         return BackendError(f"the server failed: {error.message}")
 
 
-def _messages(request: ReplyRequest) -> list[ChatCompletionMessageParam]:
-    return [_message(message.role, message.content) for message in request.messages]
+@dataclass(slots=True)
+class _Call:
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
 
 
-def _message(role: str, content: str) -> ChatCompletionMessageParam:
-    if role == "system":
-        return {"role": "system", "content": content}
-    if role == "user":
-        return {"role": "user", "content": content}
-    return {"role": "assistant", "content": content}
+@dataclass(slots=True)
+class _Calls:
+    """Tool calls, which a server streams in pieces, each with the place of its call."""
+
+    by_place: dict[int, _Call] = field(default_factory=dict[int, _Call])
+
+    def feed(self, delta: ChoiceDelta) -> None:
+        for piece in delta.tool_calls or ():
+            call = self.by_place.setdefault(piece.index, _Call())
+            call.call_id = piece.id or call.call_id
+            if piece.function is not None:
+                call.name = piece.function.name or call.name
+                call.arguments += piece.function.arguments or ""
+
+    def whole(self) -> list[ToolCall]:
+        return [
+            ToolCall(call.call_id or f"call-{place}", call.name, call.arguments or "{}")
+            for place, call in sorted(self.by_place.items())
+        ]

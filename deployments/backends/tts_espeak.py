@@ -278,7 +278,7 @@ def _words_of(text: str, made: Iterable[_Made]) -> Iterator[_Made]:
     """Each piece of audio with its whole words as start, end, sample.
 
     espeak counts characters, but it places the first word of a sentence at the space before it,
-    cuts "don't" at the apostrophe, and says "25" as two words.
+    cuts "don't" at the apostrophe, says "25" as two words, and some words beyond the text's end.
     """
     spoken = 0
     for pcm, events in made:
@@ -289,7 +289,7 @@ def _words_of(text: str, made: Iterable[_Made]) -> Iterator[_Made]:
             if found is None or found.start() < spoken or not length:
                 continue
             start = found.start()
-            spoken = max(end, start + 1)
+            spoken = min(max(end, start + 1), len(text))
             while spoken < len(text) and (text[spoken].isalnum() or text[spoken] in "'’"):
                 spoken += 1
             words.append((start, spoken, sample))

@@ -7,6 +7,8 @@
     listening       the caller's turns: partials, pauses, final transcripts
     replying        the agent's replies: held back, paused, resumed, cut off
     live_reply      what is known of a reply while it is made or played
+    reply_requests  the replies that a client asked for and that have not begun
+    tooling         the tool calls of a reply: which may run, what the model is told
     policy          the numbers they decide by
     open_turn       what is known of a turn while the caller speaks
     finals          turns that were committed and wait for their final transcript

@@ -112,6 +112,16 @@ class ReplyDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model calls a tool of the client's, who is to answer. `arguments_json` is an object."""
+
+    reply_id: str
+    call_id: str
+    name: str
+    arguments_json: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnTimings:
     """Where the time of a turn went, in ms.
 
@@ -155,6 +165,7 @@ Announcement: TypeAlias = (
     | ReplyFlushed
     | ReplyResumed
     | ReplyDone
+    | ToolCalled
     | TurnTimings
     | CallError
 )

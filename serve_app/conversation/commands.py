@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deployments.contracts import Message
+from deployments.contracts import Message, Tool, ToolCall
 from serve_app.conversation.announcements import Announcement
 from serve_app.conversation.playout import Playout
 
@@ -47,16 +47,34 @@ class JudgePause:
 class StartReply:
     """Have the model answer `messages` and a voice speak the answer into `playout`.
 
-    `text`: there is an answer already. `voice` is instead of the call's. Without `speaks` the
-    answer is text alone.
+    When it calls `tools` it waits, for a ContinueReply. `text`: there is an answer already.
+    `voice` is instead of the call's. Without `speaks` the answer is text alone.
     """
 
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
+    tools: tuple[Tool, ...] = ()
     text: str | None = None
     voice: str | None = None
     speaks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run one of our own tools for a reply; ends with the reply."""
+
+    reply_id: str
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueReply:
+    """The tools that a reply waited for gave what is in `messages`: have the model go on."""
+
+    reply_id: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +98,14 @@ class EndCall:
     close_code: int
 
 
-Command: TypeAlias = Tell | Transcribe | JudgePause | StartReply | WakeReply | CancelReply | EndCall
+Command: TypeAlias = (
+    Tell
+    | Transcribe
+    | JudgePause
+    | StartReply
+    | RunTool
+    | ContinueReply
+    | WakeReply
+    | CancelReply
+    | EndCall
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from deployments.contracts import Message, Transcript
+from deployments.contracts import Message, Tool, ToolCall, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class ConfigChanged:
     interruptible: bool | None = None
     speaks: bool | None = None
     recogniser: str | None = None
+    tools: tuple[Tool, ...] | None = None
+    """Those that the client runs, instead of those it named before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,14 @@ class ReplyTruncated:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """What a tool of the client's gave."""
+
+    call_id: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The caller is done."""
 
@@ -133,6 +143,7 @@ ClientEvent: TypeAlias = (
     | MessageRemoved
     | ReplyRequested
     | ReplyTruncated
+    | ToolAnswered
     | HangUp
 )
 
@@ -198,6 +209,23 @@ class ReplyTextWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsCalled:
+    """The model called tools, and waits for what they give."""
+
+    reply_id: str
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """One of our own tools ended: what it gave, or an error in words for the model."""
+
+    reply_id: str
+    call_id: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySpeaking:
     """A reply's first audio was sent; the times its model and its voice took to begin."""
 
@@ -237,6 +265,7 @@ Event: TypeAlias = (
     | MessageRemoved
     | ReplyRequested
     | ReplyTruncated
+    | ToolAnswered
     | HangUp
     | VoiceFrame
     | LevelDropped
@@ -245,6 +274,8 @@ Event: TypeAlias = (
     | TranscriptFailed
     | PauseJudged
     | ReplyTextWritten
+    | ToolsCalled
+    | ToolFinished
     | ReplySpeaking
     | ReplyFinished
     | Dismissed

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from deployments.contracts import Message
 from serve_app.conversation import events as ev
+from serve_app.conversation.announcements import TurnTimings
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.playout import Playout
+from serve_app.conversation.tooling import ToolRounds
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class LiveReply:
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
+    rounds: ToolRounds
     guess: HeardTurn | None
     request: ev.ReplyRequested
     speaks: bool
@@ -37,3 +40,14 @@ class LiveReply:
     def heard(self, now: float) -> str:
         """What of it surely reached the caller."""
         return self.playout.heard(now) if self.speaks else self.text.strip()
+
+    def timings(self, event: ev.ReplySpeaking, now: float) -> TurnTimings:
+        """Where the time went until its first audio left."""
+        return TurnTimings(
+            self.reply_id,
+            pause_ms=self.pause_ms,
+            stt_ms=self.stt_ms,
+            llm_ms=event.llm_ms,
+            tts_ms=event.tts_ms,
+            pipeline_ms=(now - self.committed_at) * 1000,
+        )

@@ -9,6 +9,7 @@ from typing import Literal
 from serve_app.conversation.backchannel import WORDS
 from serve_app.conversation.endpointing import EndpointingPolicy
 from serve_app.conversation.playout import PlayoutPolicy
+from serve_app.conversation.tooling import ToolPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ class TurnPolicy:
     uplink_stall_ms: int = 1_000
     idle_ms: int = 300_000
     max_call_ms: int = 3_600_000
-    max_history_chars: int = 16_000
+    max_history_chars: int = 60_000
     incremental_stt: bool = False
     language: str | None = None
     backchannels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WORDS)
     endpointing: EndpointingPolicy = field(default_factory=EndpointingPolicy)
     playout: PlayoutPolicy = field(default_factory=PlayoutPolicy)
+    tools: ToolPolicy = field(default_factory=ToolPolicy)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 
-from deployments.contracts import Message
+from deployments.contracts import Message, Tool
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
@@ -14,10 +13,8 @@ from serve_app.conversation.history import History
 from serve_app.conversation.live_reply import LiveReply
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
-
-MOST_REQUESTS = 64
-"""Replies that a client may ask for ahead. Overflow policy: the newest is refused."""
-
+from serve_app.conversation.reply_requests import ReplyRequests
+from serve_app.conversation.tooling import ToolEvent, ToolRounds
 
 _BY_ITSELF = ev.ReplyRequested()
 """What a reply to a turn is: as in any reply of the call."""
@@ -41,10 +38,11 @@ class Replying:
         self._live: LiveReply | None = None
         self._held: LiveReply | None = None
         self._over: LiveReply | None = None
-        self._requests: deque[ev.ReplyRequested] = deque()
+        self.requests = ReplyRequests(out)
         self._count = 0
         self.speaks = True
         self._spoiled: HeardTurn | None = None
+        self.client_tools: tuple[Tool, ...] = ()
         self.speculation = Speculation()
 
     @property
@@ -88,29 +86,16 @@ class Replying:
         for turn in turns:
             self._history.add_caller(turn.text, turn.message_id)
 
-    def request(self, request: ev.ReplyRequested) -> None:
-        """The client asks for a reply: `start_requested` begins it."""
-        if len(self._requests) >= MOST_REQUESTS:
-            why = f"{MOST_REQUESTS} replies wait already"
-            refused = say.CallError("too_many_requests", why, cause=request.request_id)
-            self._out.append(Tell(refused))
-            return
-        self._requests.append(request)
-
     def start_requested(self, now: float) -> None:
         """Begin the reply that was asked for first, unless one is in progress."""
-        if self._live or not self._requests:
+        request = None if self._live else self.requests.take()
+        if request is None:
             return
-        request = self._requests.popleft()
         messages = request.messages
         if messages is None:
             messages = self._history.messages(instructions=request.instructions)
         reply = self._start(messages, Playout(self._policy.playout), request=request)
         self._make_live(reply, HeardTurn(0, "", now, 0.0, 0.0), now)
-
-    def withdraw_requests(self) -> None:
-        """The client no longer wants the replies that it asked for."""
-        self._requests.clear()
 
     def speculate(self, guess: HeardTurn | None) -> None:
         """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
@@ -165,24 +150,19 @@ class Replying:
                 if reply is self._live:
                     self._out.append(Tell(say.ReplyText(reply.reply_id, event.delta)))
 
+    def tools(self, event: ToolEvent, now: float) -> None:
+        """The model called tools, or one of them ended."""
+        for reply in (self._live, self._held):
+            if reply:
+                reply.rounds.handle(event, now)
+
     def speaking(self, event: ev.ReplySpeaking, now: float) -> None:
         """A reply's first audio left."""
         reply = self._live
         if reply is None or reply.reply_id != event.reply_id:
             return
         reply.speaking = True
-        self._out.append(
-            Tell(
-                say.TurnTimings(
-                    reply.reply_id,
-                    pause_ms=reply.pause_ms,
-                    stt_ms=reply.stt_ms,
-                    llm_ms=event.llm_ms,
-                    tts_ms=event.tts_ms,
-                    pipeline_ms=(now - reply.committed_at) * 1000,
-                )
-            )
-        )
+        self._out.append(Tell(reply.timings(event, now)))
 
     def finished(self, event: ev.ReplyFinished, now: float) -> None:
         """A reply is over. One that failed before the commit is started again at the commit."""
@@ -218,8 +198,11 @@ class Replying:
             return None
         if reply.paused_at is not None:
             return reply.paused_at + self._policy.resume_after_ms / 1000
+        if reply.rounds.open:
+            return reply.rounds.deadline()
         if not reply.speaking:
-            return reply.awaited_from + self._policy.stage_timeout_ms / 1000
+            awaited_from = max(reply.awaited_from, reply.rounds.over_at)
+            return awaited_from + self._policy.stage_timeout_ms / 1000
         return None
 
     def tick(self, now: float) -> None:
@@ -230,6 +213,9 @@ class Replying:
         if reply.paused_at is not None:
             reply.deaf = True
             self._go_on(reply, now - reply.paused_at)
+            return
+        if reply.rounds.open:
+            reply.rounds.expire(now)
             return
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
@@ -256,10 +242,12 @@ class Replying:
         self._count += 1
         reply_id = f"reply-{self._count}"
         speaks = self.speaks if request.speaks is None else request.speaks
+        rounds = ToolRounds(self._policy.tools, self.client_tools, reply_id, messages, self._out)
+        tools = rounds.tools if request.text is None else ()
         self._out.append(
-            StartReply(reply_id, messages, playout, request.text, request.voice, speaks)
+            StartReply(reply_id, messages, playout, tools, request.text, request.voice, speaks)
         )
-        return LiveReply(reply_id, messages, playout, guess, request, speaks)
+        return LiveReply(reply_id, messages, playout, rounds, guess, request, speaks)
 
     def _make_live(self, reply: LiveReply, turn: HeardTurn, now: float) -> None:
         reply.committed_at = turn.committed_at
@@ -268,6 +256,7 @@ class Replying:
         reply.stt_ms = turn.stt_ms
         self._live = reply
         self._out.append(Tell(say.ReplyStarted(reply.reply_id, reply.request.request_id)))
+        reply.rounds.commit(now)
 
     def _go_on(self, reply: LiveReply, paused_s: float) -> None:
         # The time a reply was paused is neither the pipeline's nor the stages'.
@@ -289,5 +278,6 @@ class Replying:
     def _close(self, reply: LiveReply, status: say.ReplyStatus, heard: str) -> None:
         self._live, self._over = None, reply
         if reply.request.remembered:
+            self._history.add_exchange(reply.rounds.messages())
             self._history.add_agent(heard, reply.reply_id)
         self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))

@@ -112,6 +112,8 @@ class TurnMachine:
                 self._mind_transcripts(now)
             case ev.ReplyTextWritten():
                 self._replying.written(event)
+            case ev.ToolsCalled() | ev.ToolFinished() | ev.ToolAnswered():
+                self._replying.tools(event, now)
             case ev.ReplySpeaking():
                 self._replying.speaking(event, now)
             case ev.ReplyFinished():
@@ -127,14 +129,14 @@ class TurnMachine:
                 self._listening.clear()
                 self._mind_transcripts(now)
             case ev.InterruptRequested():
-                self._replying.withdraw_requests()
+                self._replying.requests.withdraw()
                 self._replying.interrupt(now)
             case ev.PlaybackReported():
                 self._replying.played(event)
             case ev.ReplyTruncated():
                 self._replying.truncate(event, now)
             case ev.ReplyRequested():
-                self._replying.request(event)
+                self._replying.requests.add(event)
             case ev.MessageAdded(message_id=message_id, role=role, text=text, after=after):
                 self._history.insert(Message(role, text), message_id, after)
             case ev.MessageRemoved(message_id=message_id):
@@ -206,6 +208,8 @@ class TurnMachine:
         if change.language is not None:
             self._asides.set_language(change.language)
         listening = self._listening
+        if change.tools is not None:
+            self._replying.client_tools = change.tools
         if change.endpoint_ms is not None:
             listening.endpoint_ms = change.endpoint_ms
         if change.prefix_ms is not None:

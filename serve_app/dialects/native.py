@@ -9,6 +9,8 @@ import struct
 from collections.abc import Mapping
 from typing import Final, TypeAlias, assert_never
 
+import orjson
+
 from deployments.contracts import Word
 from serve_app.conversation.announcements import (
     Announcement,
@@ -24,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import AudioReceived, ClientEvent
@@ -95,6 +98,7 @@ _Plain: TypeAlias = (
     | ReplyFlushed
     | ReplyResumed
     | ReplyDone
+    | ToolCalled
     | TurnTimings
 )
 """The announcements that are one JSON message each."""
@@ -118,6 +122,8 @@ def _fields(announcement: _Plain) -> _Json:
             return {"type": "reply_resumed", "reply_id": reply_id, "from_ms": from_ms}
         case ReplyDone(reply_id=reply_id, status=status, heard=heard):
             return {"type": "reply_done", "reply_id": reply_id, "status": status, "heard": heard}
+        case ToolCalled() as called:
+            return _tool_call(called)
         case TurnTimings() as timings:
             return _timings(timings)
         case _:
@@ -158,6 +164,16 @@ def _word(word: Word) -> _Json:
         "start_ms": word.start_ms,
         "end_ms": word.end_ms,
         "confidence": round(word.confidence, 3),
+    }
+
+
+def _tool_call(called: ToolCalled) -> _Json:
+    return {
+        "type": "tool_call",
+        "reply_id": called.reply_id,
+        "call_id": called.call_id,
+        "name": called.name,
+        "arguments": orjson.Fragment(utf8(called.arguments_json)),
     }
 
 

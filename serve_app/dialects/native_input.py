@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Final, cast
 
+import orjson
+
+from deployments.contracts import Tool
 from serve_app.conversation.events import (
     ClientEvent,
     CommitRequested,
@@ -13,6 +18,7 @@ from serve_app.conversation.events import (
     InterruptRequested,
     PlaybackReported,
     TextTyped,
+    ToolAnswered,
 )
 from serve_app.dialects import AudioFormat, CallRequest
 from serve_app.dialects.json_text import Json, invalid, load, quoted
@@ -36,7 +42,16 @@ RATE_RANGE: Final = (8000, 48000)
 DEFAULT_RATE: Final = 16000
 """Sample rate of `codec=pcm16` where the query names none, in Hz."""
 
-_CONFIG_KEYS: Final = ("voice", "language", "instructions", "endpoint_ms")
+MAX_TOOLS: Final = 32
+"""Tools that a client may declare."""
+
+MAX_DESCRIPTION_CHARS: Final = 1000
+"""Longest description of a tool, in characters."""
+
+_TOOL_KEYS: Final = ("name", "description", "parameters")
+_TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_CONFIG_KEYS: Final = ("voice", "language", "instructions", "endpoint_ms", "tools")
 
 
 def call_request(query: Mapping[str, str]) -> CallRequest:
@@ -109,6 +124,8 @@ def _event(fields: Json) -> ClientEvent:
             return _played(fields)
         case "config":
             return _config(fields)
+        case "tool_result":
+            return _tool_result(fields)
         case "end":
             return HangUp()
         case str():
@@ -148,6 +165,44 @@ def _config(fields: Json) -> ConfigChanged:
             "config.instructions", fields.get("instructions"), MAX_TEXT_CHARS
         ),
         endpoint_ms=_endpoint_ms(fields.get("endpoint_ms")),
+        tools=_tools(fields.get("tools")),
+    )
+
+
+def _tools(value: object) -> tuple[Tool, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(cast("list[object]", value)) > MAX_TOOLS:
+        raise invalid(f"config.tools must be a list of at most {MAX_TOOLS} tools")
+    tools = tuple(_tool(item) for item in cast("list[object]", value))
+    if len({tool.name for tool in tools}) < len(tools):
+        raise invalid("config.tools must not name a tool twice")
+    return tools
+
+
+def _tool(value: object) -> Tool:
+    if not isinstance(value, dict):
+        raise invalid("a tool of config.tools must be an object")
+    fields = cast("Json", value)
+    for key in fields:
+        if key not in _TOOL_KEYS:
+            raise invalid(f"unknown key {quoted(key)} of a tool: use {', '.join(_TOOL_KEYS)}")
+    name = _string("a tool's name", fields.get("name"), MAX_NAME_CHARS)
+    if not _TOOL_NAME.fullmatch(name):
+        raise invalid("a tool's name must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    description = fields.get("description", "")
+    tool = Tool(name, _string("a tool's description", description, MAX_DESCRIPTION_CHARS))
+    if "parameters" not in fields:
+        return tool
+    if not isinstance(fields["parameters"], dict):
+        raise invalid("a tool's parameters must be a JSON schema, an object")
+    return replace(tool, parameters_json=orjson.dumps(fields["parameters"]).decode())
+
+
+def _tool_result(fields: Json) -> ToolAnswered:
+    call_id = _string("tool_result.call_id", fields.get("call_id"), MAX_NAME_CHARS)
+    return ToolAnswered(
+        call_id, _string("tool_result.result", fields.get("result"), MAX_TEXT_BYTES)
     )
 
 

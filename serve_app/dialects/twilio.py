@@ -26,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import (
@@ -138,6 +139,7 @@ class TwilioDialect:
                 | ReplyStarted()
                 | ReplyText()
                 | ReplyDone()
+                | ToolCalled()
                 | TurnTimings()
                 | CallError()
             ):

@@ -10,16 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import events, wire
-from deployments.contracts import Word
+from deployments.contracts import Tool, Word
 from serve_app.conversation import announcements as said
 from serve_app.conversation.events import (
     CommitRequested,
+    ConfigChanged,
     HangUp,
     InterruptRequested,
     PlaybackReported,
     TextTyped,
+    ToolAnswered,
 )
 from serve_app.dialects.native import NativeDialect
+
+_NO_ARGUMENTS = '{"type":"object","properties":{}}'
 
 
 def _sent(announcement: said.Announcement, **query: str) -> list[object]:
@@ -38,6 +42,7 @@ def _sent(announcement: said.Announcement, **query: str) -> list[object]:
         (said.ReplyFlushed("r"), events.Flush("r")),
         (said.ReplyResumed("r", 9), events.ReplyResumed("r", 9)),
         (said.ReplyDone("r", "failed", "so"), events.ReplyDone("r", "failed", "so")),
+        (said.ToolCalled("r", "c", "n", '{"a": [1]}'), events.ToolCall("r", "c", "n", {"a": [1]})),
         (
             said.TurnTimings("r", 200, 41.25, 0, 18.04, 60.3),
             events.Timings("r", 200.0, 41.2, 0.0, 18.0, 60.3),
@@ -89,6 +94,14 @@ def test_an_opus_packet_arrives():
         (wire.command_message("commit"), CommitRequested()),
         (wire.command_message("end"), HangUp()),
         (wire.played_message("r", 12.6), PlaybackReported("r", 13.0)),
+        (wire.tools_message([]), ConfigChanged(tools=())),
+        (
+            wire.tools_message([wire.Tool("look"), wire.Tool("show", "Show it.", {"x": 1})]),
+            ConfigChanged(
+                tools=(Tool("look", "", _NO_ARGUMENTS), Tool("show", "Show it.", '{"x":1}'))
+            ),
+        ),
+        (wire.tool_result_message("c", "ä"), ToolAnswered("c", "ä")),
     ],
 )
 def test_client_messages_are_understood(message: str, event: object):

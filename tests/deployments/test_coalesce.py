@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.coalesce import coalesced
-from deployments.contracts import TextDelta
+from deployments.contracts import ReplyItem, TextDelta, ToolCall
 from tests.fakes import HANG, Script, play
 from tests.virtual_time import in_virtual_time, run
 
@@ -26,22 +26,23 @@ class Source:
         self.script: Script = script
         self.closed = False
 
-    async def __call__(self) -> AsyncGenerator[TextDelta, None]:
+    async def __call__(self) -> AsyncGenerator[ReplyItem, None]:
         try:
             async for text in play(self.script):
-                yield TextDelta(text)
+                yield text if isinstance(text, ToolCall) else TextDelta(text)
         finally:
             self.closed = True
 
 
-async def timed(source: AsyncIterator[TextDelta]) -> list[tuple[float, str]]:
+async def timed(source: AsyncIterator[ReplyItem]) -> list[tuple[float, object]]:
     """What comes, and when, in ms since the start."""
     began = asyncio.get_running_loop().time()
-    out: list[tuple[float, str]] = []
+    out: list[tuple[float, object]] = []
     async with aclosing(coalesced(source, EVERY_S, LATER_S)) as deltas:
         async for delta in deltas:
             at = asyncio.get_running_loop().time() - began
-            out.append((round(at * 1000, 3), delta.text))
+            item = delta.text if isinstance(delta, TextDelta) else delta
+            out.append((round(at * 1000, 3), item))
     return out
 
 
@@ -157,3 +158,11 @@ async def test_a_word_and_a_comma_are_not_enough_to_wait() -> None:
     """The voice does not begin with them, so what comes next is as urgent."""
     out = await timed(Source("So,", 0.03, " it", 0.01, " is", 0.01, " so")())
     assert [at for at, _ in out] == [0, 30, 50]
+
+
+@in_virtual_time
+async def test_tool_calls_pass_as_they_come_after_the_text_before_them() -> None:
+    """A call ends the gathering: it is sent, and the text that was gathered before it."""
+    first, second = ToolCall("1", "look", "{}"), ToolCall("2", "look", "{}")
+    out = await timed(Source("Let", 0.001, " me", 0.001, " see", first, second)())
+    assert out == [(0, "Let"), (2, " me see"), (2, first), (2, second)]

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
-from deployments.contracts import Message, ReplyRequest, StageInfo, TextDelta
+import pytest
+
+from deployments.contracts import BackendError, Message, ReplyRequest, StageInfo, TextDelta
 from deployments.llm import LanguageModelDeployment
 from tests.fakes import HANG, Script, play
 from tests.virtual_time import in_virtual_time
@@ -110,3 +112,18 @@ async def test_the_backend_comes_from_the_registry() -> None:
     assert (await replica.describe()).backend == "echo"
     text = "".join([delta.text async for delta in replica.reply(REQUEST)])
     assert "hi" in text
+
+
+class MortalModel(Model):
+    """A model whose engine can die."""
+
+    async def check_health(self) -> None:
+        """See Watched."""
+        raise BackendError("the engine is dead")
+
+
+async def test_a_dead_engine_fails_the_health_check() -> None:
+    """Serve then replaces the replica; a backend that lives in the replica is always well."""
+    await (await serving(Model())).check_health()
+    with pytest.raises(BackendError, match="dead"):
+        await (await serving(MortalModel())).check_health()

@@ -44,7 +44,7 @@ def test_every_step_is_told(told: list[tuple[str, ...]], monkeypatch: pytest.Mon
 def test_what_cannot_load_is_told_and_raised(told: list[tuple[str, ...]]) -> None:
     """For whoever reads it, and for Serve."""
     with pytest.raises(LoadFailed), loading.loading("stt"):
-        raise LoadFailed("no such file")
+        raise LoadFailed("no\nsuch file")
     assert told[-1] == ("tell_failed", "stt", "no such file")
 
 

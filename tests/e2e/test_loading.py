@@ -66,6 +66,7 @@ def test_a_model_that_cannot_be_fetched_ends_it_in_one_line(tmp_path: Path) -> N
         said = launcher.communicate()[0].splitlines()
     assert said[-1].startswith("parley: tts: cannot fetch org/voice from the model hub. ")
     assert "make run (serve_config.embedded.yaml)" in said[-1]
+    assert len([line for line in said if "org/voice" in line]) == 1
     assert launcher.returncode == 1
     assert not [line for line in said if line.startswith("Ready")]
     shutil.rmtree(Path(said[0].rsplit(maxsplit=1)[1]).parent)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from deployments.contracts import Tool
 from serve_app.errors import ConfigError
-from serve_app.settings import Settings, model_choice
+from serve_app.settings import Settings, endpoints, model_choice
 
 STAGES: dict[str, Any] = {stage: {"backend": "any"} for stage in ("stt", "llm", "tts")}
 
@@ -195,3 +196,49 @@ def test_a_token_that_cannot_be_checked_is_an_error(
     monkeypatch.setenv("TOKEN", token)
     with pytest.raises(ConfigError, match=named):
         Settings(**STAGES, public_origin=origin, twilio_auth_token_env="TOKEN").keys()
+
+
+WEATHER: dict[str, Any] = {
+    "name": "weather",
+    "description": "How it is outside.",
+    "url": "https://weather.example/now",
+}
+
+
+def test_a_tool_is_told_to_the_machine_and_has_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model sees its schema, the server its address and the headers from the environment."""
+    monkeypatch.setenv("WEATHER_KEY", "Bearer k")
+    tool = {**WEATHER, "method": "GET", "headers_env": {"Authorization": "WEATHER_KEY"}}
+    limits = {"max_tool_rounds": 2, "client_tool_s": 3, "max_tool_result_chars": 500}
+    settings = Settings.model_validate({**STAGES, "tools": [tool], "limits": limits})
+    policy = settings.turn_policy(incremental=False).tools
+    schema = '{"type": "object", "properties": {}}'
+    assert policy.own == (Tool("weather", "How it is outside.", schema),)
+    assert (policy.max_rounds, policy.client_ms, policy.max_result_chars) == (2, 3_000, 500)
+    [endpoint] = endpoints(settings.tools)
+    assert (endpoint.url, endpoint.method) == ("https://weather.example/now", "GET")
+    assert endpoint.headers == {"Authorization": "Bearer k"}
+
+
+def test_a_tools_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool and the variable, in one line."""
+    monkeypatch.delenv("WEATHER_KEY", raising=False)
+    tool = {**WEATHER, "headers_env": {"Authorization": "WEATHER_KEY"}}
+    settings = Settings.model_validate({**STAGES, "tools": [tool]})
+    with pytest.raises(ConfigError, match="'weather' needs the environment variable WEATHER_KEY"):
+        endpoints(settings.tools)
+
+
+@pytest.mark.parametrize(
+    ("tools", "says"),
+    [
+        ([WEATHER, WEATHER], "two tools named weather"),
+        ([{**WEATHER, "url": "file:///etc/passwd"}], "url"),
+        ([{**WEATHER, "name": "the weather"}], "name"),
+        ([{**WEATHER, "headers": {"Authorization": "secret"}}], "headers"),
+    ],
+)
+def test_a_tool_that_cannot_be_is_named(tools: list[object], says: str) -> None:
+    """Names that no model may use, addresses that are no web, keys in the configuration."""
+    with pytest.raises(ValidationError, match=says):
+        Settings.model_validate({**STAGES, "tools": tools})

@@ -17,6 +17,7 @@ _BUILDERS: dict[tuple[Stage, str], str] = {
     ("stt", "faster-whisper"): "whisper",
     ("stt", "openai-whisper"): "openai_whisper",
     ("stt", "nemotron"): "nemotron",
+    ("llm", "vllm"): "qwen2",
     ("tts", "voxtream"): "voxtream",
     ("tts", "chatterbox"): "chatterbox",
 }

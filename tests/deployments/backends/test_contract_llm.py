@@ -8,15 +8,19 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from deployments import backends
-from deployments.contracts import LanguageModel, Message, ReplyRequest, StageInfo, TextDelta
+from deployments.contracts import LanguageModel, Message, ReplyItem, ReplyRequest, StageInfo
 from tests.tiny import settings
 
 ASKED = ReplyRequest((Message("system", "Be kind."), Message("user", "i need a long holiday")))
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def llm(
     llm_name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[LanguageModel, StageInfo]]:
@@ -26,15 +30,15 @@ async def llm(
     await backend.close()
 
 
-async def read(reply: AsyncIterator[TextDelta]) -> str:
-    """A whole reply."""
-    return "".join([delta.text async for delta in reply])
+async def read(reply: AsyncIterator[ReplyItem]) -> str:
+    """A whole reply, to which no tool was offered."""
+    return "".join([cast(Any, item).text async for item in reply])
 
 
 async def test_language_model_replies(llm: tuple[LanguageModel, StageInfo]) -> None:
     """A reply comes in several pieces, none empty."""
     backend, info = llm
-    pieces = [delta.text async for delta in backend.reply(ASKED)]
+    pieces = [cast(Any, item).text async for item in backend.reply(ASKED)]
     assert info.backend in backends.names("llm")
     assert len(pieces) > 1
     assert all(pieces)

@@ -15,8 +15,11 @@ from deployments.contracts import (
     LoadFailed,
     Message,
     Overloaded,
+    ReplyItem,
     ReplyRequest,
     TextDelta,
+    Tool,
+    ToolCall,
 )
 from tests.openai_server import Server, listening
 
@@ -44,9 +47,9 @@ async def client(server: Server, **settings: object) -> AsyncIterator[OpenAI]:
             await asyncio.sleep(0)
 
 
-async def text_of(reply: AsyncIterator[TextDelta]) -> list[str]:
+async def text_of(reply: AsyncIterator[ReplyItem]) -> list[str]:
     """The pieces of a reply."""
-    return [delta.text async for delta in reply]
+    return [item.text async for item in reply if isinstance(item, TextDelta)]
 
 
 async def test_reply_streams_what_the_server_writes(server: Server) -> None:
@@ -195,3 +198,67 @@ async def test_no_key_for_openai_does_not_load(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(LoadFailed, match="NO_SUCH_KEY"):
         await OpenAI(api_key_env="NO_SUCH_KEY").load()
+
+
+async def test_tools_are_offered_and_their_calls_put_together(server: Server) -> None:
+    """Two calls come in pieces, mixed; text before them is text, and their results go back."""
+    server.words = ["Let me see."]
+    server.deltas = [
+        {"tool_calls": [_piece(0, id="a", name="weather", arguments='{"pla')]},
+        {"tool_calls": [_piece(1, id="b", name="time", arguments="")]},
+        {"tool_calls": [_piece(0, arguments='ce": "Oslo"}')]},
+    ]
+    schema = '{"type": "object", "properties": {"place": {"type": "string"}}}'
+    asked = ReplyRequest(ASKED.messages, tools=(Tool("weather", "How it is.", schema),))
+    async with client(server) as backend:
+        items = [item async for item in backend.reply(asked)]
+        calls = (ToolCall("a", "weather", '{"place": "Oslo"}'), ToolCall("b", "time", "{}"))
+        assert items == [TextDelta("Let me see."), *calls]
+        answered = (*ASKED.messages, Message("assistant", "", calls), Message("tool", "5", (), "a"))
+        await text_of(backend.reply(ReplyRequest(answered)))
+    first, second = server.requests
+    assert first["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "weather",
+                "description": "How it is.",
+                "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+            },
+        }
+    ]
+    assert "tools" not in second
+    assert second["messages"][2:] == [  # type: ignore[index]
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {
+                    "id": "a",
+                    "type": "function",
+                    "function": {"name": "weather", "arguments": '{"place": "Oslo"}'},
+                },
+                {"id": "b", "type": "function", "function": {"name": "time", "arguments": "{}"}},
+            ],
+        },
+        {"role": "tool", "content": "5", "tool_call_id": "a"},
+    ]
+
+
+def _piece(place: int, id: str | None = None, **function: str) -> dict[str, object]:
+    return {"index": place, "id": id, "type": "function", "function": function}
+
+
+async def test_a_long_history_is_cut(server: Server) -> None:
+    """The oldest turns are not sent; the instructions and what was just said are."""
+    turns = [Message("user", f"{n} " + "on and on " * 40) for n in range(20)]
+    asked = ReplyRequest((ASKED.messages[0], *turns, ASKED.messages[1]))
+    async with client(server, history_tokens=1000) as backend:
+        await text_of(backend.reply(asked))
+        with pytest.raises(BadInput):
+            await text_of(backend.reply(ReplyRequest((Message("user", "x" * 5000),))))
+    sent = server.requests[0]["messages"]
+    assert sent[0]["content"] == "Be brief."  # type: ignore[index]
+    assert sent[-1]["content"] == "Hello?"  # type: ignore[index]
+    assert 2 < len(sent) < 15  # type: ignore[arg-type]
+    assert len(server.requests) == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployments.backends.tts_espeak import Espeak
@@ -115,6 +115,7 @@ def test_control_characters_are_not_commands(espeak: Espeak) -> None:
 
 @settings(max_examples=40, deadline=2000)
 @given(st.text(alphabet=st.characters(), max_size=60))
+@example("@0.0")  # espeak places its last word beyond the end
 def test_any_text_is_spoken(espeak: Espeak, text: str) -> None:
     """No text breaks the voice; its words lie in the text, in order, and do not overlap."""
     spans = [

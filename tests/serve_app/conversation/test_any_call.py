@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployments.contracts import Word
+from deployments.contracts import Tool, ToolCall, Word
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.announcements import (
@@ -17,8 +17,17 @@ from serve_app.conversation.announcements import (
     ReplyResumed,
     ReplyStarted,
 )
-from serve_app.conversation.commands import CancelReply, EndCall, StartReply, Tell, WakeReply
+from serve_app.conversation.commands import (
+    CancelReply,
+    ContinueReply,
+    EndCall,
+    RunTool,
+    StartReply,
+    Tell,
+    WakeReply,
+)
 from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.tooling import ToolPolicy
 from tests.playbook import Playbook
 
 STEPS = 150
@@ -28,6 +37,7 @@ FAST = TurnPolicy(
     idle_ms=6_000,
     max_call_ms=90_000,
     stage_timeout_ms=2_500,
+    tools=ToolPolicy(own=(Tool("weather", "How it is."),), client_ms=2_000),
 )
 
 
@@ -50,6 +60,9 @@ class Checker:
                 self.running.remove(reply_id)
             case WakeReply(reply_id=reply_id):
                 assert reply_id in self.running
+            case RunTool(reply_id=reply_id) | ContinueReply(reply_id=reply_id):
+                assert reply_id == self.live
+                assert reply_id in self.running
             case EndCall():
                 assert self.live is None
                 assert not self.running
@@ -64,7 +77,11 @@ class Checker:
                 self.live = None
             case Tell(
                 announcement=(
-                    say.ReplyText() | say.TurnTimings() | ReplyFlushed() | ReplyResumed()
+                    say.ReplyText()
+                    | say.ToolCalled()
+                    | say.TurnTimings()
+                    | ReplyFlushed()
+                    | ReplyResumed()
                 ) as told
             ):
                 assert told.reply_id == self.live
@@ -90,6 +107,7 @@ class RandomCall:
             self.judge: 3,
             self.make_reply: 6,
             self.end_reply: 2,
+            self.use_tools: 2,
             self.wait: 1,
             self.ask: 1,
         }
@@ -160,6 +178,21 @@ class RandomCall:
             self.checker.running.remove(reply_id)
         self.play(ev.ReplyFinished(reply_id, error))
 
+    def use_tools(self) -> None:
+        """A reply calls tools, or one of those that it called ends, here or at the client."""
+        if not self.play.replies:
+            return
+        reply_id = self.pick(list(self.play.replies))
+        call_id = self.random.choice(["1", "2"])
+        name = self.random.choice(["weather", "open_page", "nothing"])
+        calls = (ToolCall(call_id, name, "{}"), ToolCall("3", "weather", "{"))
+        events = [
+            ev.ToolsCalled(reply_id, calls),
+            ev.ToolFinished(reply_id, call_id, "rain"),
+            ev.ToolAnswered(call_id, "shown"),
+        ]
+        self.play(self.random.choice(events))
+
     def ask(self) -> None:
         """The client wants something."""
         events = [
@@ -177,6 +210,7 @@ class RandomCall:
             ev.ReplyTruncated(self.pick([*self.play.replies, "reply-1"]), 300),
             ev.MessageAdded("mine", "system", "be kind", self.random.choice(["", "mine", None])),
             ev.MessageRemoved("mine"),
+            ev.ConfigChanged(tools=(Tool("open_page", "Show a page."),)),
         ]
         self.play(self.random.choice(events))
 
@@ -217,5 +251,5 @@ def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
         assert not call.checker.running
         seen |= {type(one) for one in call.play.all.told} | {type(one) for one in call.play.all}
     wanted = {ReplyFlushed, ReplyDone, CancelReply, say.CallError, EndCall}
-    assert wanted <= seen
+    assert wanted | {RunTool, ContinueReply, say.ToolCalled} <= seen
     assert (ReplyResumed in seen) is policy.resumes

@@ -26,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import (
@@ -36,6 +37,7 @@ from serve_app.conversation.events import (
     InterruptRequested,
     PlaybackReported,
     TextTyped,
+    ToolAnswered,
 )
 from serve_app.dialects.native import NativeDialect
 from tests.clients.scripted_server import Peer, serve
@@ -55,6 +57,7 @@ _ANNOUNCED: list[Announcement] = [
     ReplyFlushed("r1"),
     ReplyResumed("r1", 1240),
     ReplyDone("r1", "completed", "Why do you need a holiday?"),
+    ToolCalled("r1", "call-1", "open_page", '{"page": "offers"}'),
     TurnTimings("r1", 200.0, 41.3, 2.1, 17.9, 24.4),
     CallError("invalid_request_error", "type must be a string"),
 ]
@@ -98,6 +101,7 @@ def test_every_client_event_has_an_example():
         CommitRequested,
         PlaybackReported,
         ConfigChanged,
+        ToolAnswered,
         HangUp,
     }
 

@@ -26,6 +26,7 @@ from serve_app.conversation.announcements import (
     ReplyText,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
     TurnTimings,
 )
 from serve_app.conversation.events import AudioReceived, HangUp
@@ -45,6 +46,7 @@ _TYPES: dict[type[object], str | None] = {
     ReplyFlushed: "flush",
     ReplyResumed: "reply_resumed",
     ReplyDone: "reply_done",
+    ToolCalled: "tool_call",
     TurnTimings: "timings",
     CallError: "error",
 }
@@ -205,16 +207,19 @@ def test_half_a_surrogate_pair_does_not_end_the_call():
 
 _ms = st.integers(min_value=0, max_value=2**53)
 _words = st.lists(st.builds(Word, st.text(), _ms, _ms, st.floats(0, 1)), max_size=3).map(tuple)
+_objects = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False)).map(json.dumps)
 _announcements = st.one_of(
     st.builds(SpeechStarted, _ms),
     st.builds(SpeechStopped, _ms),
     st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
     st.builds(ReplyResumed, st.text(), _ms),
     st.builds(ReplyAudio, st.text(), st.integers(0, 2**32 - 1), st.binary()),
+    st.builds(ToolCalled, st.text(), st.text(), st.text(), _objects),
     *[
         st.from_type(kind)
         for kind in get_args(Announcement)
-        if kind not in (SpeechStarted, SpeechStopped, FinalTranscript, ReplyResumed, ReplyAudio)
+        if kind
+        not in (SpeechStarted, SpeechStopped, FinalTranscript, ReplyResumed, ReplyAudio, ToolCalled)
     ],
 )
 

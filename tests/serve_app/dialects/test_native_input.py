@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.contracts import Tool
 from serve_app.conversation.events import (
     ClientEvent,
     CommitRequested,
@@ -18,6 +19,7 @@ from serve_app.conversation.events import (
     InterruptRequested,
     PlaybackReported,
     TextTyped,
+    ToolAnswered,
 )
 from serve_app.dialects import AudioFormat
 from serve_app.dialects.native_input import (
@@ -115,6 +117,19 @@ def test_no_query_does_worse_than_a_peer_error(query: dict[str, str]):
         ({"type": "played", "reply_id": "r1", "ms": 0}, PlaybackReported("r1", 0.0)),
         ({"type": "played", "reply_id": "r1", "ms": 12.5}, PlaybackReported("r1", 12.5)),
         ({"type": "config"}, ConfigChanged()),
+        ({"type": "config", "tools": []}, ConfigChanged(tools=())),
+        (
+            {"type": "config", "tools": [{"name": "a-1_B"}]},
+            ConfigChanged(tools=(Tool("a-1_B", ""),)),
+        ),
+        (
+            {
+                "type": "config",
+                "tools": [{"name": "a", "description": "d", "parameters": {"x": 1}}],
+            },
+            ConfigChanged(tools=(Tool("a", "d", '{"x":1}'),)),
+        ),
+        ({"type": "tool_result", "call_id": "c", "result": ""}, ToolAnswered("c", "")),
         ({"type": "config", "voice": None}, ConfigChanged()),
         (
             {
@@ -166,6 +181,17 @@ def test_messages(message: dict[str, object], event: ClientEvent):
         ('{"type": "config", "endpoint_ms": 5001}', "config.endpoint_ms"),
         ('{"type": "config", "endpoint_ms": 200.5}', "config.endpoint_ms"),
         ('{"type": "config", "endpoint_ms": true}', "config.endpoint_ms"),
+        ('{"type": "config", "tools": {}}', "config.tools"),
+        ('{"type": "config", "tools": [7]}', "config.tools"),
+        ('{"type": "config", "tools": [{"name": "a"}, {"name": "a"}]}', "config.tools"),
+        ('{"type": "config", "tools": [{"name": "a", "url": "u"}]}', "'url'"),
+        ('{"type": "config", "tools": [{"name": "a b"}]}', "name"),
+        ('{"type": "config", "tools": [{}]}', "name"),
+        ('{"type": "config", "tools": [{"name": "a", "description": 7}]}', "description"),
+        ('{"type": "config", "tools": [{"name": "a", "parameters": []}]}', "parameters"),
+        ('{"type": "config", "tools": [' + ",".join(["{}"] * 33) + "]}", "32"),
+        ('{"type": "tool_result", "result": "x"}', "tool_result.call_id"),
+        ('{"type": "tool_result", "call_id": "c", "result": {}}', "tool_result.result"),
     ],
 )
 def test_a_wrong_message_keeps_the_call_open(message: str, says: str):

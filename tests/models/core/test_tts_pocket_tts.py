@@ -1,4 +1,4 @@
-"""Pocket TTS over a tiny checkpoint: voices and what is kept of them. Without the library, skipped.
+"""Pocket TTS over a tiny checkpoint: voices, and what is kept of them.
 
 What every voice owes is in the contract suite: `--backend tts:pocket-tts`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from tests.recordings import tone_wav
 from tests.tiny import settings
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("pocket_tts") is None, reason="pocket-tts is not installed here"),
     pytest.mark.filterwarnings("default"),
 ]
 YES = SpeechRequest("Yes.")

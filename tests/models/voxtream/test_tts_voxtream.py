@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.tiny import voxtream
 from tests.tiny.recording import write_recording
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("voxtream") is None, reason="voxtream is not installed here"),
     pytest.mark.filterwarnings("default"),
     pytest.mark.timeout(300),
 ]

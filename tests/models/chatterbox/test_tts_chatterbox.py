@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from tests.tiny import chatterbox
 from tests.tiny.recording import write_recording
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("chatterbox") is None, reason="chatterbox is not installed here"),
     pytest.mark.filterwarnings("default"),
     pytest.mark.timeout(300),
 ]
