@@ -40,7 +40,7 @@ help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
 	@echo 'make test          the fast tests'
-	@echo 'make test-clients  the tests of clients/'
+	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
@@ -114,10 +114,11 @@ talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/deployments/backends --ignore tests/models
+	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
+	  --ignore tests/deployments/backends --ignore tests/models
 
 test-clients: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest tests/clients tests/clients_real
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
 # random weights: whether they work, not what they say.

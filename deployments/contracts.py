@@ -82,6 +82,11 @@ class Transcript:
     words: tuple[Word, ...] = ()
     language: str | None = None
 
+    @property
+    def confidence(self) -> float:
+        """The mean of its words'; 1 where it has none."""
+        return sum(word.confidence for word in self.words) / len(self.words) if self.words else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:

@@ -4,6 +4,7 @@
     ingress        routes, admission, one Call a socket  admission  who may call (pure)
     call           one call, as a loop that never waits  outbox     what is on its way out
     reply          one reply, as one cancellable scope   metrics    every metric's name
+    reply_text     its text, round by round              tools      HTTP endpoints for the model
     pause_judge    is the caller done, off the loop
     gpu_plan       do the stages fit on the cards (pure)
     environments   other interpreters, looked into

@@ -21,7 +21,7 @@ from serve_app.conversation import announcements as say
 from serve_app.conversation import commands as do
 from serve_app.conversation import events as ev
 from serve_app.conversation.turn import TurnMachine
-from serve_app.dialects import Dialect
+from serve_app.dialects import Answer, Dialect
 from serve_app.errors import PeerError, StageError
 from serve_app.outbox import ClientGone, Outbox, Socket
 from serve_app.pause_judge import PauseJudge
@@ -179,12 +179,14 @@ class Call:
             command.reply_id,
             command.playout,
             self._stages,
-            self._options,
+            replace(self._options, voice=command.voice or self._options.voice),
             Downlink(self._dialect.request.downlink, self._uplink.overhear),
             send=self._outbox.put,
             report=self._inbox.put,
         )
-        task = tasks.create_task(reply.run(command.messages, command.tools))
+        task = tasks.create_task(
+            reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
+        )
         self._work(task)
         self._replies[command.reply_id] = (reply, task)
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
@@ -216,6 +218,7 @@ class Call:
     async def _read(self) -> None:
         """The client's messages → events, until it leaves."""
         bad_audio = 0
+        await self._take_in(self._dialect.request.opening)
         async for message in self._socket.messages():
             try:
                 for event in self._dialect.decode(message):
@@ -226,7 +229,10 @@ class Call:
                 if error.code == "invalid_audio":
                     bad_audio += 1
                 if error.code != "invalid_audio" or bad_audio % BAD_AUDIO_REPORT_EVERY == 1:
-                    self.tell(say.CallError(error.code, error.message))
+                    told = say.CallError(
+                        error.code, error.message, cause=error.cause, param=error.param
+                    )
+                    self.tell(told)
                 close_code = error.close_code
                 if bad_audio >= BAD_AUDIO_LIMIT:
                     close_code = UNSUPPORTED_DATA
@@ -235,18 +241,34 @@ class Call:
                     return
         await self._inbox.put(ev.HangUp())
 
-    async def _take_in(self, event: ev.ClientEvent) -> None:
-        if isinstance(event, ev.AudioReceived):
-            for frame in self._uplink.accept(event.payload, in_turn=self._machine.in_turn):
-                await self._inbox.put(frame)
-            return
-        if isinstance(event, ev.ConfigChanged):
-            await self._configure(event)
+    async def _take_in(self, event: ev.ClientEvent | Answer) -> None:
+        match event:
+            case Answer():
+                self._outbox.put(event)
+                return
+            case ev.AudioReceived(payload=payload):
+                for frame in self._uplink.accept(payload, in_turn=self._machine.in_turn):
+                    await self._inbox.put(frame)
+                return
+            case ev.ConfigChanged():
+                await self._configure(event)
+            case ev.ReplyRequested():
+                await self._check_request(event)
+            case _:
+                pass
         await self._inbox.put(event)
 
+    async def _check_request(self, request: ev.ReplyRequested) -> None:
+        try:
+            await self._stages.check(request.voice, None)
+        except PeerError as error:
+            error.cause = request.request_id
+            raise
+
     async def _configure(self, change: ev.ConfigChanged) -> None:
-        """Voice and language count from the next reply (and turn) on."""
-        await self._stages.check(change.voice, change.language)
+        """Voice and language count from the next reply (and turn) on, audio formats at once."""
+        await self._stages.check(change.voice, change.language, change.recogniser)
+        self._uplink.use(self._dialect.request.uplink)
         if change.language is not None:
             self._transcriber = self._stages.transcriber(self._id, change.language)
         self._options = replace(

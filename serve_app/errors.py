@@ -33,14 +33,24 @@ class PeerError(ParleyError):
 
     `code` is the wire code, the message is for the client to read. With `close_code` (RFC 6455)
     the call ends; without, just the message that caused it is dropped. Before a WebSocket is
-    accepted the same error is refused with HTTP `status`.
+    accepted the same error is refused with HTTP `status`. `cause`: the client's own id of the
+    message, `param` what in it is wrong, where the protocol has these.
     """
 
     def __init__(
-        self, code: str, message: str, *, close_code: int | None = None, status: int = 400
+        self,
+        code: str,
+        message: str,
+        *,
+        close_code: int | None = None,
+        status: int = 400,
+        cause: str | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
+        self.cause = cause
+        self.param = param
         self.message = message
         self.close_code = close_code
         self.status = status

@@ -7,10 +7,12 @@
 # defined below it; and FastAPI reads the routes' annotations there, so none is postponed.
 import asyncio
 import logging
+import time
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -30,7 +32,8 @@ from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Dialect
-from serve_app.dialects.native import NativeDialect
+from serve_app.dialects.registry import POSTS, ROUTES
+from serve_app.dialects.routes import Handshake, Post
 from serve_app.errors import PeerError, Stage, StageError
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
@@ -38,13 +41,18 @@ from serve_app.rest.voices import VoicesEndpoint
 from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
-from serve_app.websocket import StarletteSocket, refuse
+from serve_app.websocket import StarletteSocket, accept, refuse
 
 log = logging.getLogger("parley.ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
+MAX_POST_BYTES = 64 * 1024
 MAX_MESSAGE_MS = 10_000
 """Audio in one message: hearing it takes the loop that all calls share."""
+
+
+_ROUTES = {route.path: route for route in ROUTES}
+_POSTS = {route.path: route for route in POSTS}
 
 
 def _new_judge(name: str) -> PauseJudge | None:
@@ -56,7 +64,30 @@ def _new_judge(name: str) -> PauseJudge | None:
     return ThreadedJudge(detector)
 
 
+async def _body(request: Request) -> bytes:
+    """All of it. Raises PeerError where it is too much, and no more is read."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_POST_BYTES:
+            raise PeerError("message_too_big", f"at most {MAX_POST_BYTES} bytes", status=413)
+    return body
+
+
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def _on_every_socket(endpoint: Endpoint) -> Endpoint:
+    for path in _ROUTES:
+        api.add_api_websocket_route(path, endpoint)
+    return endpoint
+
+
+def _on_every_post(endpoint: Endpoint) -> Endpoint:
+    for path in _POSTS:
+        api.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False)
+    return endpoint
 
 
 @serve.deployment(name="Ingress")
@@ -72,6 +103,7 @@ class Ingress:
         tts: DeploymentHandle[Any],
     ) -> None:
         self._settings = settings
+        self._keys = settings.keys()
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
         self._voices = VoicesEndpoint(self._stages)
         self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
@@ -125,40 +157,76 @@ class Ingress:
         """Delete a registered voice (docs/voices.md)."""
         return await self._voices.delete(name)
 
-    @api.websocket("/ws")
-    async def ws(self, websocket: WebSocket) -> None:
-        """A conversation in the native dialect (docs/protocol-native.md)."""
+    @_on_every_socket
+    async def call(self, websocket: WebSocket) -> None:
+        """A call in the dialect of its path (docs/protocol-*.md)."""
+        route = _ROUTES[websocket.scope["path"].removeprefix(websocket.scope.get("root_path", ""))]
+        handshake = self._handshake(websocket)
         try:
-            dialect = NativeDialect(dict(websocket.query_params))
+            route.check(handshake, self._keys)
+            dialect = route.open(handshake)
             await self._check(dialect)
             self._admission.admit()
         except PeerError as error:
             metrics.refused(error.code)
-            await refuse(websocket, error, self._settings.limits.retry_after_s)
+            retry_after_s = self._settings.limits.retry_after_s
+            await refuse(websocket, route, handshake, error, retry_after_s)
             return
         metrics.calls(self._admission.calls)
         try:
-            await websocket.accept()
-            await self._call(websocket, dialect).run()
+            await accept(websocket, route, handshake)
+            await self._call(websocket, dialect, handshake.call_id).run()
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)
+
+    @_on_every_post
+    async def post(self, request: Request) -> Response:
+        """What a dialect's clients ask by HTTP (docs/protocol-*.md)."""
+        url = request.url
+        route = _POSTS[url.path.removeprefix(request.scope.get("root_path", ""))]
+        url_path = f"{url.path}?{url.query}" if url.query else url.path
+        try:
+            body = await _body(request)
+            asked = Post(url_path, dict(request.headers), body, int(time.time()))
+            page = route.answer(asked, self._keys)
+        except PeerError as error:
+            told = {"code": error.code, "message": error.message}
+            return JSONResponse({"error": told}, error.status)
+        return Response(page.body, media_type=page.media_type)
+
+    def _handshake(self, websocket: WebSocket) -> Handshake:
+        now = int(time.time())
+        return Handshake(
+            call_id=uuid.uuid4().hex,
+            path=websocket.url.path,
+            query=dict(websocket.query_params),
+            headers=dict(websocket.headers),
+            now=now,
+            expires_at=now + round(self._settings.limits.max_call_s),
+        )
 
     async def _check(self, dialect: Dialect) -> None:
         if not self._warming.done():
             raise PeerError("not_ready", "the models are loading", close_code=1013, status=503)
         self._admission.check(dialect.request)
-        await self._stages.check(dialect.request.voice, dialect.request.language)
+        request = dialect.request
+        await self._stages.check(request.voice, request.language)
+        await self._stages.check(request.opening.voice, request.opening.language)
 
-    def _call(self, websocket: WebSocket, dialect: Dialect) -> Call:
+    def _call(self, websocket: WebSocket, dialect: Dialect, call_id: str) -> Call:
         settings, request = self._settings, dialect.request
-        call_id = uuid.uuid4().hex
         now = asyncio.get_running_loop().time()
         recogniser = self._stages.info["stt"]
         language = request.language or settings.language
         if language is None and len(recogniser.languages) == 1:
             [language] = recogniser.languages
-        policy = settings.turn_policy(incremental=recogniser.incremental, language=language)
+        policy = settings.turn_policy(
+            incremental=recogniser.incremental,
+            language=language,
+            resumes=request.resumes,
+            paced=request.paced,
+        )
         call = Call(
             CallParts(
                 call_id=call_id,

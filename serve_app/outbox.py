@@ -7,7 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from serve_app.conversation.announcements import Announcement, ReplyAudio
-from serve_app.dialects import Dialect
+from serve_app.dialects import Answer, Dialect
 
 LIMIT = 512
 """Announcements that may wait. Overflow policy: the client does not read, so the call is lost."""
@@ -31,11 +31,11 @@ class Outbox:
         self._socket = socket
         self._dialect = dialect
         self._send_timeout_s = send_timeout_s
-        self._waiting: deque[Announcement] = deque()
+        self._waiting: deque[Announcement | Answer] = deque()
         self._changed = asyncio.Event()
         self._closing = False
 
-    def put(self, announcement: Announcement) -> None:
+    def put(self, announcement: Announcement | Answer) -> None:
         """Send this next. Raises ClientGone where the queue is full."""
         if len(self._waiting) >= LIMIT:
             raise ClientGone("the client does not read what it is sent")
@@ -65,10 +65,11 @@ class Outbox:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _write(self, announcement: Announcement) -> None:
+    async def _write(self, item: Announcement | Answer) -> None:
+        messages = [item.message] if isinstance(item, Answer) else self._dialect.encode(item)
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                for message in self._dialect.encode(announcement):
+                for message in messages:
                     if isinstance(message, str):
                         await self._socket.send_text(message)
                     else:

@@ -1,4 +1,4 @@
-"""One reply, as one cancellable scope: the model's text → phrases → audio → pacing.
+"""One reply, as one cancellable scope: text → phrases → audio → pacing.
 
 Cancelling the task stops all of it: the text and the audio that are being made on the
 replicas, and what was made and not sent. It owns no decision: the playout says what may leave.
@@ -7,26 +7,18 @@ replicas, and what was made and not sent. It owns no decision: the playout says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from deployments.contracts import (
-    Message,
-    ReplyRequest,
-    SpeechRequest,
-    TextDelta,
-    Tool,
-    ToolCall,
-    Urgency,
-)
+from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgency
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.phrases import PhraseCutter, shortened
+from serve_app.conversation.phrases import shortened
 from serve_app.conversation.playout import Playout
-from serve_app.conversation.spoken_text import SpokenText
 from serve_app.errors import StageError
+from serve_app.reply_text import ReplyText
 from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
 
@@ -80,13 +72,14 @@ class Reply:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._error: StageError | None = None
-        self._llm_ms: float | None = None
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
-        self._next_round: asyncio.Queue[ReplyRequest] = asyncio.Queue(1)
-        self._round_ended = False
+        self._text = ReplyText(
+            reply_id, stages, options.language or "en", options.llm_url, report, self._say
+        )
         self._tasks = asyncio.TaskGroup()
+        self._speaks = True
 
     def wake(self) -> None:
         """The playout was released, paused or resumed."""
@@ -103,61 +96,48 @@ class Reply:
 
     def go_on(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
         """The tools that the model waits for have ended: `messages` say how."""
-        self._next_round.put_nowait(ReplyRequest(messages, self._options.llm_url, tools))
+        self._text.ask(messages, tools)
 
-    async def run(self, messages: tuple[Message, ...], tools: tuple[Tool, ...] = ()) -> None:
-        """Until everything was played, or cancellation. Stage failures are reported, not raised."""
-        self.go_on(messages, tools)
+    async def run(
+        self,
+        messages: tuple[Message, ...],
+        tools: tuple[Tool, ...] = (),
+        *,
+        text: str | None = None,
+        speaks: bool = True,
+    ) -> None:
+        """Until everything was played, or cancellation. Stage failures are reported, not raised.
+
+        With `text` no model is asked; a reply that does not speak is over once it is written.
+        """
+        self._speaks = speaks
+        if text is None:
+            self._text.ask(messages, tools)
+        else:
+            self._text.give(text)
         try:
             async with self._tasks as tasks:
                 tasks.create_task(self._write())
-                tasks.create_task(self._voice())
-                await self._pace()
+                if speaks:
+                    tasks.create_task(self._voice())
+                    await self._pace()
         except* _GivenUp:
             pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
 
     async def _write(self) -> None:
-        """The model's text → phrases, round by round. A failure ends them with the apology."""
+        """The text → phrases. A failure ends them with the apology."""
         try:
-            while calls := await self._write_round():
-                self._round_ended = True
-                await self._report(ev.ToolsCalled(self._reply_id, calls))
+            await self._text.write()
         except StageError as error:
             self._failed(error)
-            await self._phrases.put(self._options.apology)
-        await self._phrases.put(None)
+            await self._say([self._options.apology])
+        await self._say([None])
 
-    async def _write_round(self) -> tuple[ToolCall, ...]:
-        """The next round: its text is written, its tool calls are returned; none: it is the last.
-
-        A model that was given no tools has none to call, whatever it says.
-        """
-        request = await self._next_round.get()
-        spoken = SpokenText(self._options.language or "en")
-        cutter = PhraseCutter()
-        calls: list[ToolCall] = []
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        async with aclosing(self._stages.reply(request)) as items:
-            async for item in items:
-                if self._llm_ms is None:
-                    self._llm_ms = (loop.time() - asked_at) * 1000
-                if isinstance(item, TextDelta):
-                    for phrase in cutter.feed(spoken.feed(await self._written(item.text))):
-                        await self._phrases.put(phrase)
-                elif request.tools:
-                    calls.append(item)
-        for phrase in [*cutter.feed(spoken.end()), *cutter.end()]:
+    async def _say(self, phrases: Sequence[str | None]) -> None:
+        """Phrases for the voice, if it speaks; None ends them."""
+        for phrase in phrases if self._speaks else ():
             await self._phrases.put(phrase)
-        return tuple(calls)
-
-    async def _written(self, text: str) -> str:
-        """Report a piece of text; where a round follows another's there is a space."""
-        if self._round_ended:
-            self._round_ended, text = False, f" {text}"
-        await self._report(ev.ReplyTextWritten(self._reply_id, text))
-        return text
 
     async def _run_tool(self, call: ToolCall) -> None:
         assert self._options.tools is not None, "only configured tools are ours"
@@ -237,7 +217,7 @@ class Reply:
                 self._send_audio(self._downlink.encode(piece.pcm, piece.rate))
                 if first:
                     first = False
-                    llm_ms, tts_ms = self._llm_ms or 0.0, self._tts_ms or 0.0
+                    llm_ms, tts_ms = self._text.llm_ms or 0.0, self._tts_ms or 0.0
                     await self._report(ev.ReplySpeaking(self._reply_id, llm_ms, tts_ms))
                 self._room.set()
             over_at = self._playout.over_at()

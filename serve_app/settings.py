@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -16,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from deployments.contracts import Tool
 from serve_app.conversation.backchannel import WORDS
+from serve_app.conversation.playout import PlayoutPolicy
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.tooling import ToolPolicy
+from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
 from serve_app.tools import Endpoint
 
@@ -159,6 +162,12 @@ class Settings(_Frozen):
     """The language model loads once the others have: vLLM counts what is free on the card then."""
     gpu_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     """How long GPUs that the plan needs may take to join; 0: they are there, or never will be."""
+    public_origin: str | None = None
+    """Where clients reach this server, `https://…`: what Twilio signs and is told to call."""
+    twilio_auth_token_env: str | None = None
+    """The environment variable with Twilio's token; with it, unsigned requests are refused."""
+    signing_key_env: str = "PARLEY_SIGNING_KEY"
+    """The environment variable that signs short-lived keys; without it a replica knows its own."""
     vllm_urls: tuple[str, ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
     tools: tuple[ToolSettings, ...] = ()
@@ -172,7 +181,14 @@ class Settings(_Frozen):
                 raise ValueError(f"there are two tools named {name}")
         return tools
 
-    def turn_policy(self, *, incremental: bool, language: str | None = None) -> TurnPolicy:
+    def turn_policy(
+        self,
+        *,
+        incremental: bool,
+        language: str | None = None,
+        resumes: bool = True,
+        paced: bool = True,
+    ) -> TurnPolicy:
         """The turn machine's numbers; `incremental`: the recogniser keeps state."""
         turn, limits = self.turn, self.limits
         judged = turn.end_of_turn != "silence"
@@ -195,6 +211,8 @@ class Settings(_Frozen):
             max_call_ms=round(limits.max_call_s * 1000),
             stage_timeout_ms=round((self._longest_wait_s() + 1) * 1000),
             incremental_stt=incremental,
+            resumes=resumes,
+            playout=PlayoutPolicy(paced=paced),
             tools=ToolPolicy(
                 own=tuple(tool.declared() for tool in self.tools),
                 max_rounds=limits.max_tool_rounds,
@@ -202,6 +220,18 @@ class Settings(_Frozen):
                 max_result_chars=limits.max_tool_result_chars,
             ),
         )
+
+    def keys(self) -> Keys:
+        """What proves who calls. Raises ConfigError where it is named and not there."""
+        token = None
+        if self.twilio_auth_token_env is not None:
+            token = os.environ.get(self.twilio_auth_token_env)
+            if not token:
+                raise ConfigError(f"twilio_auth_token_env: set {self.twilio_auth_token_env}")
+            if self.public_origin is None:
+                raise ConfigError("twilio_auth_token_env needs public_origin: it is signed too")
+        signing = os.environ.get(self.signing_key_env, "").encode() or secrets.token_bytes(32)
+        return Keys(signing, token, self.public_origin)
 
     def _longest_wait_s(self) -> float:
         """When every stage's own time-outs and retries have run out, the apology's included."""

@@ -41,8 +41,10 @@ class Transcriber(Protocol):
 class Stages(Protocol):
     """What a call needs of the graph."""
 
-    async def check(self, voice: str | None, language: str | None) -> None:
-        """Raises PeerError where no stage has the voice or understands the language."""
+    async def check(
+        self, voice: str | None, language: str | None, recogniser: str | None = None
+    ) -> None:
+        """Raises PeerError where no stage has the voice, the language or the recogniser's model."""
         ...
 
     def transcriber(self, call_id: str, language: str | None) -> Transcriber:
@@ -79,11 +81,15 @@ class RayStages:
         self.info[stage] = info
         return info
 
-    async def check(self, voice: str | None, language: str | None) -> None:
-        """Raises PeerError where no stage has the voice or understands the language.
+    async def check(
+        self, voice: str | None, language: str | None, recogniser: str | None = None
+    ) -> None:
+        """Raises PeerError where no stage has the voice, the language or the recogniser's model.
 
         A registered voice is asked for anew each time: any replica may have added or removed it.
         """
+        if recogniser is not None and recogniser not in (known := _names(self.info["stt"])):
+            raise PeerError("invalid_request_error", f"model: here is only {', '.join(known)}")
         if voice is not None and not await self._has_voice(voice):
             raise PeerError("invalid_request_error", f"voice: there is no {voice[:40]!r} here")
         for stage in ("stt", "tts"):
@@ -181,3 +187,9 @@ class _StreamTranscriber:
 def _primary(language: str) -> str:
     """The language of a tag: `en-US` is English."""
     return language.replace("_", "-").split("-")[0].lower()
+
+
+def _names(info: StageInfo) -> tuple[str, ...]:
+    """What the model of a stage may be called: its backend, or the model where it says which."""
+    model = info.details.get("model")
+    return (info.backend, model) if model else (info.backend,)

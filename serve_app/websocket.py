@@ -8,6 +8,7 @@ from contextlib import suppress
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from serve_app.dialects.routes import Handshake, Route
 from serve_app.errors import PeerError
 
 POLICY_VIOLATION = 1008
@@ -37,7 +38,19 @@ class StarletteSocket:
                 await self._websocket.close(code)
 
 
-async def refuse(websocket: WebSocket, error: PeerError, retry_after_s: int) -> None:
+async def accept(websocket: WebSocket, route: Route, handshake: Handshake) -> None:
+    """Take the call. A browser that offers a subprotocol hangs up where none is selected."""
+    offered = route.subprotocol in handshake.subprotocols
+    await websocket.accept(route.subprotocol if offered else None)
+
+
+async def refuse(
+    websocket: WebSocket,
+    route: Route,
+    handshake: Handshake,
+    error: PeerError,
+    retry_after_s: int,
+) -> None:
     """Say no before the call begins: by HTTP status, or to a browser, which cannot read one, by
     accepting, saying why and closing."""
     body = {"code": error.code, "message": error.message}
@@ -47,7 +60,10 @@ async def refuse(websocket: WebSocket, error: PeerError, retry_after_s: int) -> 
         headers = {"retry-after": str(retry_after_s)} if error.status == 503 else None
         await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
         return
-    await websocket.accept()
-    await websocket.send_json({"type": "error", **body})
-    await websocket.send_bytes(b"\x03" + error.message.encode())
+    await accept(websocket, route, handshake)
+    for message in route.refusal(error):
+        if isinstance(message, str):
+            await websocket.send_text(message)
+        else:
+            await websocket.send_bytes(message)
     await websocket.close(error.close_code or POLICY_VIOLATION)

@@ -130,8 +130,12 @@ class FakeStages:
         """Work that has not ended."""
         return [work for work in self.work if work.ended_at is None]
 
-    async def check(self, voice: str | None, language: str | None) -> None:
+    async def check(
+        self, voice: str | None, language: str | None, recogniser: str | None = None
+    ) -> None:
         """See Stages."""
+        if recogniser not in (None, "fake"):
+            raise PeerError("invalid_request_error", f"model: here is only fake, not {recogniser}")
         if self.voices and voice is not None and voice not in self.voices:
             raise PeerError("invalid_request_error", f"voice: there is no {voice} here")
         if language == "xx":

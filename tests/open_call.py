@@ -12,6 +12,7 @@ from serve_app.audio.vad import FRAME_MS
 from serve_app.call import Call, CallParts
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
+from serve_app.dialects import Dialect
 from serve_app.dialects.native import NativeDialect
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
@@ -46,11 +47,12 @@ def start(
     instructions: str = "",
     call_id: str = "call",
     judge: PauseJudge | None = None,
+    dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
 ) -> asyncio.Task[None]:
-    """Run a call over PCM16 at 16 kHz."""
+    """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
-    dialect = NativeDialect({"codec": "pcm16", **(query or {})})
+    dialect = dialect or NativeDialect({"codec": "pcm16", **(query or {})})
     request = dialect.request
     now = asyncio.get_running_loop().time()
     parts = CallParts(
@@ -82,12 +84,20 @@ async def open_call(
     query: Mapping[str, str] | None = None,
     instructions: str = "",
     judge: PauseJudge | None = None,
+    dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
     task = start(
-        stages, client, policy, query=query, instructions=instructions, judge=judge, tools=tools
+        stages,
+        client,
+        policy,
+        query=query,
+        instructions=instructions,
+        judge=judge,
+        dialect=dialect,
+        tools=tools,
     )
     try:
         yield OpenCall(client, stages, task)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from serve_app.audio import g711
 from serve_app.audio.codecs import LOOKAHEAD_MS, PACKET_MS, new_encoder
-from serve_app.audio.pcm import BYTES_PER_SAMPLE, duration_ms
+from serve_app.audio.pcm import BYTES_PER_SAMPLE, duration_ms, f32_of_pcm
 from serve_app.audio.resample import Resampler
-from serve_app.dialects import AudioFormat
+from serve_app.dialects import AudioFormat, Codec
 
 _OPUS_RATE = 24_000
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet of a reply: PCM16 or one Opus packet, `rate` in Hz."""
+    """One packet of a reply: samples as the format has them, or one Opus packet; `rate` in Hz."""
 
     rate: int
     payload: bytes
@@ -25,7 +27,7 @@ class Packet:
 class Downlink:
     """One call's replies on their way out, one reply at a time.
 
-    PCM16 keeps the voice's own rate where the format names none. Opus (24 kHz where the format
+    Samples keep the voice's own rate where the format names none. Opus (24 kHz where the format
     names no rate) is cut into packets of 20 ms; the rest waits for more audio or for `finish`.
     `overhear` is given all that is encoded: PCM and its rate.
     """
@@ -34,6 +36,7 @@ class Downlink:
         self, format: AudioFormat, overhear: Callable[[bytes, int], None] | None = None
     ) -> None:
         self._overhear = overhear
+        self._codec: Codec = format.codec
         self._opus = format.codec == "opus"
         self._rate = format.rate or (_OPUS_RATE if self._opus else None)
         self._resampler: Resampler | None = None
@@ -67,14 +70,19 @@ class Downlink:
         return self._packer.push(self._resampler.finish(), self._resampler.target_rate)
 
     def _new_packer(self) -> _PcmPacker | _OpusPacker:
-        return _OpusPacker(self._rate or _OPUS_RATE) if self._opus else _PcmPacker()
+        if self._opus:
+            return _OpusPacker(self._rate or _OPUS_RATE)
+        return _PcmPacker(_from_pcm(self._codec))
 
 
 class _PcmPacker:
     """Each piece is a packet."""
 
+    def __init__(self, encode: Callable[[bytes], bytes]) -> None:
+        self._encode = encode
+
     def push(self, pcm: bytes, rate: int) -> list[Packet]:
-        return [Packet(rate, pcm, duration_ms(pcm, rate))] if pcm else []
+        return [Packet(rate, self._encode(pcm), duration_ms(pcm, rate))] if pcm else []
 
     def finish(self) -> list[Packet]:
         return []
@@ -108,3 +116,13 @@ class _OpusPacker:
         lookahead = int(self._rate * LOOKAHEAD_MS / 1000) * BYTES_PER_SAMPLE
         missing = -(len(self._rest) + lookahead) % self._frame_bytes
         return self.push(bytes(lookahead + missing), self._rate)
+
+
+def _from_pcm(codec: Codec) -> Callable[[bytes], bytes]:
+    match codec:
+        case "f32":
+            return f32_of_pcm
+        case "mulaw" | "alaw":
+            return partial(g711.encode, codec)
+        case _:
+            return bytes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from deployments.contracts import SPEECH_RATE
+from serve_app.audio import g711
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
 from serve_app.audio.level import STEP_MS, LevelTracker
@@ -14,13 +16,14 @@ from serve_app.audio.pcm import (
     Samples,
     check_whole_samples,
     duration_ms,
+    pcm_of_f32,
     to_float,
 )
 from serve_app.audio.recent import RecentAudio
 from serve_app.audio.resample import Resampler
 from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, VoiceDetector
 from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
-from serve_app.dialects import AudioFormat
+from serve_app.dialects import AudioFormat, Codec
 from serve_app.errors import PeerError
 
 _FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
@@ -56,6 +59,8 @@ class Uplink:
         level: LevelTracker | None = None,
         patience: int = 1,
     ) -> None:
+        self._format: AudioFormat = format
+        self._max_message_ms = max_message_ms
         self._decode = _decoder(format, max_message_ms)
         self._vad = vad
         self._echo = echo
@@ -83,6 +88,12 @@ class Uplink:
             events += self._level.push(pcm)
             events.sort(key=_known_ms)
         return events
+
+    def use(self, format: AudioFormat) -> None:
+        """The messages that follow are in another format."""
+        if format != self._format:
+            self._format = format
+            self._decode = _decoder(format, self._max_message_ms)
 
     def overhear(self, pcm: bytes, rate: int) -> None:
         """Reply audio (int16 mono PCM) leaves now; its echo in the caller's is no voice."""
@@ -142,13 +153,13 @@ def _decoder(format: AudioFormat, max_message_ms: int) -> Callable[[bytes], byte
     """A message of `format` → PCM at 16 kHz. Opus packets carry their own bounds."""
     if format.codec == "opus":
         return new_decoder().decode
-    rate = format.rate
+    to_pcm, rate = _to_pcm(format.codec), format.rate
     if rate is None:
-        raise ValueError("PCM16 from a client needs a sample rate")
+        raise ValueError(f"{format.codec} from a client needs a sample rate")
     resampler = Resampler(rate, SPEECH_RATE)
 
     def decode(payload: bytes) -> bytes:
-        check_whole_samples(payload)
+        payload = to_pcm(payload)
         if duration_ms(payload, rate) > max_message_ms:
             raise PeerError(
                 "message_too_big",
@@ -158,3 +169,13 @@ def _decoder(format: AudioFormat, max_message_ms: int) -> Callable[[bytes], byte
         return resampler.push(payload)
 
     return decode
+
+
+def _to_pcm(codec: Codec) -> Callable[[bytes], bytes]:
+    match codec:
+        case "f32":
+            return pcm_of_f32
+        case "mulaw" | "alaw":
+            return partial(g711.decode, codec)
+        case _:
+            return check_whole_samples

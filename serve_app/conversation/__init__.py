@@ -6,7 +6,11 @@
     turn            the machine between them: how the two sides below bear on each other
     listening       the caller's turns: partials, pauses, final transcripts
     replying        the agent's replies: held back, paused, resumed, cut off
+    live_reply      what is known of a reply while it is made or played
+    reply_requests  the replies that a client asked for and that have not begun
+    tooling         the tool calls of a reply: which may run, what the model is told
     policy          the numbers they decide by
+    open_turn       what is known of a turn while the caller speaks
     finals          turns that were committed and wait for their final transcript
     patience        how long a pause must be to end a turn, by its sound and its words
     endpointing     where the caller's speech starts and ends
@@ -14,6 +18,7 @@
     partials        the transcripts on the way: when one is due, what it shows
     verdicts        what was judged of a pause by its sound
     agreement       the part of a growing hypothesis that may be shown
+    discretion      what a client that cannot resume a reply is told of speech over it
     asides          what is heard over a reply and is no turn: nods and echoes
     backchannel     the words of a nod, by language
     echoed_words    which words are the agent's own, come back

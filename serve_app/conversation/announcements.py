@@ -35,14 +35,21 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """More of the turn's transcript: `text` follows the partials sent before it."""
+    """More of the turn's transcript: `text` follows the partials sent before it.
+
+    `confidence`: the mean of the words heard so far, 1 where the recogniser gives none.
+    """
 
     text: str
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript:
-    """What the caller said in the turn; replaces its partials. Word times are call times."""
+    """What the caller said in the turn; replaces its partials. Word times are call times.
+
+    `end_ms` is the `at_ms` of the turn's SpeechStopped: transcripts may be late.
+    """
 
     text: str
     start_ms: int
@@ -50,11 +57,17 @@ class FinalTranscript:
     words: tuple[Word, ...] = ()
 
 
+def turn_message_id(end_ms: int) -> str:
+    """What the history knows a spoken turn by."""
+    return f"turn-{end_ms}"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """The agent answers."""
+    """The agent answers: a turn, or what the client asked for under `request_id`."""
 
     reply_id: str
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +140,17 @@ class TurnTimings:
 
 @dataclass(frozen=True, slots=True)
 class CallError:
-    """Something went wrong; unless the call then closes, it goes on."""
+    """Something went wrong; unless the call then closes, it goes on.
+
+    `turn_end_ms`: the turn whose transcript will not come. `cause`: the client's own id of the
+    message that was wrong, `param` what in it.
+    """
 
     code: str
     message: str
+    turn_end_ms: int | None = None
+    cause: str | None = None
+    param: str | None = None
 
 
 Announcement: TypeAlias = (

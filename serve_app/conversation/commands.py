@@ -47,13 +47,17 @@ class JudgePause:
 class StartReply:
     """Have the model answer `messages` and a voice speak the answer into `playout`.
 
-    When it calls `tools` it waits, for a ContinueReply.
+    When it calls `tools` it waits, for a ContinueReply. `text`: there is an answer already.
+    `voice` is instead of the call's. Without `speaks` the answer is text alone.
     """
 
     reply_id: str
     messages: tuple[Message, ...]
     playout: Playout
     tools: tuple[Tool, ...] = ()
+    text: str | None = None
+    voice: str | None = None
+    speaks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

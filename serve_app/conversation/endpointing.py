@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serve_app.conversation.events import VoiceFrame
 
@@ -66,6 +66,13 @@ class Endpointer:
                 self.voice_end_ms = frame.end_ms
         elif self._run_start_ms <= self.voice_end_ms or run_ms >= self._policy.resume_ms:
             self.voice_end_ms = frame.end_ms
+
+    def set_voice_probability(self, probability: float) -> None:
+        """What counts as voice from now on; silence stays as far below it as it was."""
+        policy = self._policy
+        hysteresis = policy.voice_probability - policy.silence_probability
+        silence = max(0.0, probability - hysteresis)
+        self._policy = replace(policy, voice_probability=probability, silence_probability=silence)
 
     def close(self) -> None:
         """The speech is over (its turn was committed); the next voice starts afresh."""

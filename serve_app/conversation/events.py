@@ -7,9 +7,9 @@ about a window or a reply carries its id; one with a stale id is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from deployments.contracts import Tool, ToolCall, Transcript
+from deployments.contracts import Message, Tool, ToolCall, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class CommitRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class HearingCleared:
+    """What was heard since the last turn is to be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class InterruptRequested:
     """The client wants the agent to stop speaking now."""
 
@@ -46,14 +51,71 @@ class PlaybackReported:
 
 @dataclass(frozen=True, slots=True)
 class ConfigChanged:
-    """New settings for the rest of the call; None leaves one as it is."""
+    """New settings for the rest of the call; None leaves one as it is.
+
+    detects_turns   the caller's voice begins and ends turns; else `CommitRequested` alone does
+    answers_turns   a turn is answered; else it is kept for a `ReplyRequested`
+    interruptible   the caller's speech ends a reply
+    speaks          replies have a voice; else they are text alone
+    recogniser      the name of the model that must be the one deployed
+    """
 
     voice: str | None = None
     language: str | None = None
     instructions: str | None = None
     endpoint_ms: int | None = None
+    prefix_ms: int | None = None
+    voice_probability: float | None = None
+    detects_turns: bool | None = None
+    answers_turns: bool | None = None
+    interruptible: bool | None = None
+    speaks: bool | None = None
+    recogniser: str | None = None
     tools: tuple[Tool, ...] | None = None
     """Those that the client runs, instead of those it named before."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAdded:
+    """The client puts a message into the history: after another, at its front (""), or last."""
+
+    message_id: str
+    role: Literal["system", "user", "assistant"]
+    text: str
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRemoved:
+    """The client takes a message out of the history."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequested:
+    """The client wants a reply now. None: as in any reply of the call.
+
+    It waits for the reply in progress, and for transcripts that are due. `text`: just this is
+    said, and no model asked. `messages` are answered in the history's place. What is not
+    `remembered` leaves no trace in the history.
+    """
+
+    request_id: str | None = None
+    text: str | None = None
+    messages: tuple[Message, ...] | None = None
+    instructions: str | None = None
+    voice: str | None = None
+    speaks: bool | None = None
+    remembered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTruncated:
+    """No more than this of a reply's audio was played, or ever will be."""
+
+    reply_id: str
+    played_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +135,14 @@ ClientEvent: TypeAlias = (
     AudioReceived
     | TextTyped
     | CommitRequested
+    | HearingCleared
     | InterruptRequested
     | PlaybackReported
     | ConfigChanged
+    | MessageAdded
+    | MessageRemoved
+    | ReplyRequested
+    | ReplyTruncated
     | ToolAnswered
     | HangUp
 )
@@ -190,9 +257,14 @@ class Tick:
 Event: TypeAlias = (
     TextTyped
     | CommitRequested
+    | HearingCleared
     | InterruptRequested
     | PlaybackReported
     | ConfigChanged
+    | MessageAdded
+    | MessageRemoved
+    | ReplyRequested
+    | ReplyTruncated
     | ToolAnswered
     | HangUp
     | VoiceFrame

@@ -19,6 +19,7 @@ class HeardTurn:
     committed_at: float
     pause_ms: float
     stt_ms: float
+    message_id: str = ""
 
 
 @dataclass(slots=True)
@@ -84,9 +85,11 @@ class Finals:
 
     def failed(self, event: ev.TranscriptFailed) -> bool:
         """The turn is lost, and the client is told. False if no committed turn waits for it."""
-        if self._committed.pop(event.window_id, None) is None:
+        committed = self._committed.pop(event.window_id, None)
+        if committed is None:
             return False
-        self._out.append(Tell(say.CallError(event.code, event.message)))
+        _, end_ms = committed.speech_ms
+        self._out.append(Tell(say.CallError(event.code, event.message, end_ms)))
         self._finish_in_order()
         return True
 
@@ -120,7 +123,8 @@ class Finals:
     def _finish(self, committed: _Committed, transcript: Transcript) -> None:
         final = committed.final
         words = tuple(_shifted(word, final.start_ms) for word in transcript.words)
-        self._out.append(Tell(say.FinalTranscript(transcript.text, *committed.speech_ms, words)))
+        start_ms, end_ms = committed.speech_ms
+        self._out.append(Tell(say.FinalTranscript(transcript.text, start_ms, end_ms, words)))
         self._complete.append(
             HeardTurn(
                 final.turn_id,
@@ -128,6 +132,7 @@ class Finals:
                 committed.at,
                 committed.pause_ms,
                 final.stt_ms,
+                say.turn_message_id(end_ms),
             )
         )
 

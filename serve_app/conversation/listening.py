@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from serve_app.conversation import announcements as say
@@ -11,25 +11,14 @@ from serve_app.conversation.commands import Command, Tell, Transcribe
 from serve_app.conversation.endpointing import Endpointer
 from serve_app.conversation.finals import Final, Finals, HeardTurn
 from serve_app.conversation.hush import Hush
+from serve_app.conversation.open_turn import OpenTurn
 from serve_app.conversation.partials import Partials
 from serve_app.conversation.patience import pause_needed_ms
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.verdicts import Verdicts
 
-
-@dataclass(slots=True)
-class _Turn:
-    turn_id: int
-    speech_start_ms: int
-    window_start_ms: int
-    partials: Partials
-    candidate_ms: int = 0
-    final: Final | None = None
-    words: str = ""
-    words_to_ms: int = 0
-    answered_ms: int = 0
-    revisions: int = 0
-    early_asks: int = 0
+SHORTEST_MS = 100
+"""Of a turn that the client ends."""
 
 
 class Listening:
@@ -39,7 +28,7 @@ class Listening:
         self._policy = policy
         self._out = out
         self._endpointer = Endpointer(policy.endpointing)
-        self._turn: _Turn | None = None
+        self._turn: OpenTurn | None = None
         self._finals = Finals(policy.stage_timeout_ms / 1000, out)
         self._windows = count(1)
         self._turns = 0
@@ -47,12 +36,19 @@ class Listening:
         self._heard_to_ms = 0
         self._hush = Hush()
         self._verdicts = Verdicts(out)
+        self._detects = True
         self.endpoint_ms = policy.endpoint_ms
+        self.prefix_ms = policy.prefix_ms
 
     @property
     def undecided(self) -> bool:
         """A turn is open, or its transcript is still awaited."""
         return self._turn is not None or self._finals.awaited
+
+    @property
+    def awaited(self) -> bool:
+        """A turn that was committed has no transcript yet."""
+        return self._finals.awaited
 
     @property
     def turn_id(self) -> int | None:
@@ -71,8 +67,8 @@ class Listening:
         ear.hear(frame)
         turn = self._turn
         if turn is None:
-            if ear.speaking:
-                self._open()
+            if ear.speaking and self._detects:
+                self._open(ear.start_ms or 0)
             return
         if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
             # A pause too short for a reply to begin in it is no revision: there are many.
@@ -118,10 +114,29 @@ class Listening:
 
     def commit_now(self, now: float) -> None:
         """The client ends the turn."""
+        if not self._detects:
+            self._open_unheard()
         if self._turn:
             self._commit(self._turn, now)
         else:
             self._out.append(Tell(say.CallError("nothing_to_commit", "no speech was heard")))
+
+    def clear(self) -> None:
+        """What was heard since the last turn is forgotten."""
+        self._turn = None
+        self._endpointer.close()
+        self._heard_to_ms = self._endpointer.now_ms
+
+    def detect(self, on: bool) -> None:
+        """Whether the voice opens and ends turns, or the client alone ends them."""
+        if on != self._detects:
+            self._detects = on
+            self._turn = None
+            self._endpointer.close()
+
+    def set_voice_probability(self, probability: float) -> None:
+        """What counts as voice, for all that is heard from now on."""
+        self._endpointer.set_voice_probability(probability)
 
     def transcribed(self, event: ev.TranscriptReady, now: float) -> str:
         """Take in a transcript: the words it shows in the turn that is open."""
@@ -135,7 +150,7 @@ class Listening:
             if turn.final is None or turn.final.transcript is None:
                 turn.words, turn.words_to_ms = transcript.text, partials.heard_to_ms
             if agreed := partials.show(transcript, self._endpointer.now_ms):
-                self._out.append(Tell(say.PartialTranscript(agreed)))
+                self._out.append(Tell(say.PartialTranscript(agreed, transcript.confidence)))
             return transcript.text
         if turn.final and event.window_id == turn.final.window_id:
             turn.final.settle(transcript, now)
@@ -192,16 +207,25 @@ class Listening:
             self._commit(self._turn, now)
         self._finals.tick(now)
 
-    def _open(self) -> None:
-        start_ms = self._endpointer.start_ms or 0
+    def _open(self, start_ms: int) -> None:
         # Never reaches into the turn before: its last words would be transcribed twice.
-        window_start_ms = max(self._heard_to_ms, start_ms - self._policy.prefix_ms)
+        window_start_ms = max(self._heard_to_ms, start_ms - self.prefix_ms)
         self._turns += 1
         partials = Partials(self._policy, window_start_ms)
-        self._turn = _Turn(self._turns, start_ms, window_start_ms, partials)
+        self._turn = OpenTurn(self._turns, start_ms, window_start_ms, partials)
         self._out.append(Tell(say.SpeechStarted(start_ms)))
 
-    def _is_over(self, turn: _Turn) -> bool:
+    def _open_unheard(self) -> None:
+        """All since the last turn is one, voice or not, as far as it is kept."""
+        ear = self._endpointer
+        start_ms = max(self._heard_to_ms, ear.now_ms - self._policy.max_turn_ms)
+        if ear.now_ms - start_ms < SHORTEST_MS:
+            return
+        self._turns += 1
+        self._turn = OpenTurn(self._turns, start_ms, start_ms, Partials(self._policy, start_ms))
+        ear.voice_end_ms = ear.now_ms
+
+    def _is_over(self, turn: OpenTurn) -> bool:
         """Its pause is long enough for it, or it became too long."""
         ear = self._endpointer
         if ear.now_ms - turn.speech_start_ms >= self._policy.max_turn_ms:
@@ -221,14 +245,14 @@ class Listening:
         """Where the open turn's speech ended, as far as can be known now."""
         return self._hush.spoken_to_ms(self._endpointer.voice_end_ms)
 
-    def _is_settled(self, turn: _Turn) -> bool:
+    def _is_settled(self, turn: OpenTurn) -> bool:
         """All that was said up to the pause was transcribed, or will not be before the commit."""
         if self._policy.incremental_stt:
             return turn.partials.awaited is None and turn.partials.to_ms >= self._spoken_to_ms
         transcribed = turn.final is None or turn.final.transcript is not None
         return transcribed and turn.candidate_ms >= self._endpointer.voice_end_ms
 
-    def _expect_end(self, turn: _Turn, now: float) -> None:
+    def _expect_end(self, turn: OpenTurn, now: float) -> None:
         """A pause that may be the end: have what decides it ready by the time it is."""
         now_ms, voice_end_ms = self._endpointer.now_ms, self._endpointer.voice_end_ms
         if self._policy.judged_pauses:
@@ -241,7 +265,7 @@ class Listening:
         elif fresh:
             turn.final = self._covering(turn) or self._ask_final(turn, now)
 
-    def _look_ahead(self, turn: _Turn, now: float) -> None:
+    def _look_ahead(self, turn: OpenTurn, now: float) -> None:
         """In a quiet that may be the end, have a transcript ready before the pause is one."""
         ear, policy = self._endpointer, self._policy
         often = turn.early_asks * policy.early_every_ms >= ear.speech_ms
@@ -260,11 +284,11 @@ class Listening:
             turn.final = self._ask_final(turn, now)
             partials.next_ms = ear.speech_ms + policy.partial_every_ms
 
-    def _covering(self, turn: _Turn) -> Final | None:
+    def _covering(self, turn: OpenTurn) -> Final | None:
         """The turn's final, if all that was said lies in its window."""
         return turn.final if turn.final and turn.final.end_ms >= self._spoken_to_ms else None
 
-    def _commit(self, turn: _Turn, now: float) -> None:
+    def _commit(self, turn: OpenTurn, now: float) -> None:
         ear = self._endpointer
         guess = self.guess()
         final = self._covering(turn) or self._ask_final(turn, now)
@@ -276,7 +300,7 @@ class Listening:
         ear.close()
         self._finals.commit(final, speech_ms, pause_ms, now)
 
-    def _ask_final(self, turn: _Turn, now: float) -> Final:
+    def _ask_final(self, turn: OpenTurn, now: float) -> Final:
         window_id, start_ms, end_ms = next(self._windows), turn.window_start_ms, self._now_ms
         if self._policy.incremental_stt and turn.partials.to_ms > self._spoken_to_ms:
             # All speech was fed at the pause: decoding the rest of it would only take time.
@@ -285,7 +309,7 @@ class Listening:
         self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
         return final
 
-    def _ask_partial(self, turn: _Turn) -> None:
+    def _ask_partial(self, turn: OpenTurn) -> None:
         partials, to_ms = turn.partials, self._now_ms
         partials.next_ms = self._endpointer.speech_ms + self._policy.partial_every_ms
         if not partials.may_ask(to_ms):

@@ -27,12 +27,14 @@ UNMARKED_MS_PER_CHAR = 100
 @dataclass(frozen=True, slots=True)
 class PlayoutPolicy:
     """`max_buffer_ms` is the audio beyond which no further phrase is worth speaking yet;
-    `max_held_ms` the same before the release: 0 has nothing spoken until then."""
+    `max_held_ms` the same before the release: 0 has nothing spoken until then. Not `paced`:
+    audio leaves as it is made, for a client that keeps it."""
 
     max_lead_ms: int = 250
     clock_margin_ms: int = 150
     max_buffer_ms: int = 4_000
     max_held_ms: int = 4_000
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class Playout:
         """When the next piece may leave; None while there is none to send."""
         if not self._released or self._paused or not self._unsent:
             return None
+        if not self._policy.paced:
+            return now
         first = self._unsent[0]
         lead_ms = self._policy.max_lead_ms - (first.end_ms - first.start_ms)
         return max(now, self._dry_at - lead_ms / 1000)
@@ -144,7 +148,7 @@ class Playout:
         """When the caller's loudspeaker will have played everything; None while more may come."""
         if not self._ended or self._paused or not self._released or self._unsent:
             return None
-        return self._dry_at
+        return self._dry_at if self._policy.paced else 0.0
 
     # What the turn machine decides
 
@@ -183,6 +187,10 @@ class Playout:
         self._sent_ms = self._unsent[0].start_ms
         return True
 
+    def hold(self) -> None:
+        """Send nothing more for now; what has left is played."""
+        self._paused = True
+
     def resume(self) -> int:
         """Go on from the last sample heard; its place in the reply, in ms."""
         self._paused = False
@@ -196,6 +204,11 @@ class Playout:
             self._client_reports = True
             self._heard_ms = 0.0
         self._heard_ms = max(self._heard_ms, min(played_ms, self._furthest_ms))
+
+    def truncate(self, played_ms: float) -> None:
+        """The client played no more than this, whatever it or the clock said before."""
+        self._client_reports = True
+        self._heard_ms = max(0.0, min(played_ms, self._furthest_ms))
 
     def heard_ms(self, now: float) -> float:
         """How much of the audio was surely heard."""

@@ -38,6 +38,8 @@ class TurnPolicy:
     min_interrupt_ms    speech that pauses a reply
     answer_ms           with less than this left of a reply, a word is no backchannel but an answer
     language            of the call, for the backchannels; None: any may be spoken
+    resumes             the client can drop audio and have it again; else a pause recalls nothing,
+                        and speech over a reply is told once words make it an interruption
     resume_after_ms     a paused reply goes on if no words came for this long
     stage_timeout_ms    a transcript, or a reply's first sound, later than this is a failure
     uplink_stall_ms     no audio for this long during speech counts as a pause
@@ -60,6 +62,7 @@ class TurnPolicy:
     partial_window_ms: int = 12_000
     max_turn_ms: int = 60_000
     min_interrupt_ms: int = 200
+    resumes: bool = True
     resume_after_ms: int = 1_500
     answer_ms: int = 1_000
     stage_timeout_ms: int = 20_000

@@ -10,27 +10,14 @@ from serve_app.conversation import events as ev
 from serve_app.conversation.commands import CancelReply, Command, StartReply, Tell, WakeReply
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
+from serve_app.conversation.live_reply import LiveReply
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.reply_requests import ReplyRequests
 from serve_app.conversation.tooling import ToolEvent, ToolRounds
 
-
-@dataclass(slots=True)
-class _Reply:
-    reply_id: str
-    messages: tuple[Message, ...]
-    playout: Playout
-    guess: HeardTurn | None
-    committed_at: float
-    rounds: ToolRounds
-    awaited_from: float = 0.0
-    pause_ms: float = 0.0
-    stt_ms: float = 0.0
-    text: str = ""
-    speaking: bool = False
-    recalled: bool = False
-    paused_at: float | None = None
-    deaf: bool = False
+_BY_ITSELF = ev.ReplyRequested()
+"""What a reply to a turn is: as in any reply of the call."""
 
 
 @dataclass(slots=True)
@@ -48,9 +35,12 @@ class Replying:
         self._policy = policy
         self._history = history
         self._out = out
-        self._live: _Reply | None = None
-        self._held: _Reply | None = None
+        self._live: LiveReply | None = None
+        self._held: LiveReply | None = None
+        self._over: LiveReply | None = None
+        self.requests = ReplyRequests(out)
         self._count = 0
+        self.speaks = True
         self._spoiled: HeardTurn | None = None
         self.client_tools: tuple[Tool, ...] = ()
         self.speculation = Speculation()
@@ -69,11 +59,10 @@ class Replying:
         """Turns are complete: one reply to them goes out, the one before it ends."""
         self.interrupt(now)
         *earlier, turn = turns
-        for before in earlier:
-            self._history.add_caller(before.text)
+        self.remember(earlier)
         held, self._held = self._held, None
         messages = self._history.messages(said=turn.text)
-        self._history.add_caller(turn.text)
+        self.remember([turn])
         # The words may turn out others; instructions, or what was heard of the reply before, may
         # have changed since it began.
         if held and held.messages == messages:
@@ -92,9 +81,25 @@ class Replying:
         """The caller typed a turn."""
         self.answer([HeardTurn(0, text, now, 0.0, 0.0)], now)
 
+    def remember(self, turns: list[HeardTurn]) -> None:
+        """Turns are complete; nobody answers them now."""
+        for turn in turns:
+            self._history.add_caller(turn.text, turn.message_id)
+
+    def start_requested(self, now: float) -> None:
+        """Begin the reply that was asked for first, unless one is in progress."""
+        request = None if self._live else self.requests.take()
+        if request is None:
+            return
+        messages = request.messages
+        if messages is None:
+            messages = self._history.messages(instructions=request.instructions)
+        reply = self._start(messages, Playout(self._policy.playout), request=request)
+        self._make_live(reply, HeardTurn(0, "", now, 0.0, 0.0), now)
+
     def speculate(self, guess: HeardTurn | None) -> None:
         """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
-        if self._policy.speculation == "off":
+        if self._policy.speculation == "off" or not self.speaks:
             return
         if self._held and guess != self._held.guess:
             self._drop(self._held)
@@ -110,7 +115,7 @@ class Replying:
         self._out.append(CancelReply(reply.reply_id))
         if reply.playout.pause(now):
             self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
-        self._close(reply, "interrupted", reply.playout.heard(now))
+        self._close(reply, "interrupted", reply.heard(now))
 
     def pause(self, now: float) -> bool:
         """The caller may be interrupting: hold the reply. False if there is none to hold."""
@@ -118,7 +123,9 @@ class Replying:
         if reply is None or reply.paused_at is not None or reply.deaf:
             return False
         reply.paused_at = now
-        if reply.playout.pause(now):
+        if not self._policy.resumes:
+            reply.playout.hold()
+        elif reply.playout.pause(now):
             reply.recalled = True
             self._out.append(Tell(say.ReplyFlushed(reply.reply_id)))
         self._out.append(WakeReply(reply.reply_id))
@@ -138,6 +145,8 @@ class Replying:
         for reply in (self._live, self._held):
             if reply and reply.reply_id == event.reply_id:
                 reply.text += event.delta
+                # The text of a reply without a voice is its first sound.
+                reply.speaking = reply.speaking or not reply.speaks
                 if reply is self._live:
                     self._out.append(Tell(say.ReplyText(reply.reply_id, event.delta)))
 
@@ -153,18 +162,7 @@ class Replying:
         if reply is None or reply.reply_id != event.reply_id:
             return
         reply.speaking = True
-        self._out.append(
-            Tell(
-                say.TurnTimings(
-                    reply.reply_id,
-                    pause_ms=reply.pause_ms,
-                    stt_ms=reply.stt_ms,
-                    llm_ms=event.llm_ms,
-                    tts_ms=event.tts_ms,
-                    pipeline_ms=(now - reply.committed_at) * 1000,
-                )
-            )
-        )
+        self._out.append(Tell(reply.timings(event, now)))
 
     def finished(self, event: ev.ReplyFinished, now: float) -> None:
         """A reply is over. One that failed before the commit is started again at the commit."""
@@ -184,6 +182,14 @@ class Replying:
         """The client played this much of a reply."""
         if self._live and self._live.reply_id == event.reply_id:
             self._live.playout.played(event.played_ms)
+
+    def truncate(self, event: ev.ReplyTruncated, now: float) -> None:
+        """The client says how much it played of a reply, be it the last one that ended."""
+        for reply in (self._live, self._over):
+            if reply and reply.reply_id == event.reply_id:
+                reply.playout.truncate(event.played_ms)
+                if reply is self._over:
+                    self._history.cut(reply.reply_id, reply.heard(now))
 
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
@@ -214,7 +220,7 @@ class Replying:
         self._out.append(CancelReply(reply.reply_id))
         self._fail(reply, ("stage_timeout", "the reply did not come in time"), now)
 
-    def _start_held(self, guess: HeardTurn) -> _Reply:
+    def _start_held(self, guess: HeardTurn) -> LiveReply:
         policy = self._policy.playout
         if self._policy.speculation == "llm":
             policy = replace(policy, max_held_ms=0)
@@ -222,30 +228,37 @@ class Replying:
         messages = self._history.messages(said=guess.text)
         return self._start(messages, Playout(policy, released=False), guess)
 
-    def _drop(self, held: _Reply) -> None:
+    def _drop(self, held: LiveReply) -> None:
         self.speculation.dropped += 1
         self._out.append(CancelReply(held.reply_id))
 
     def _start(
-        self, messages: tuple[Message, ...], playout: Playout, guess: HeardTurn | None = None
-    ) -> _Reply:
+        self,
+        messages: tuple[Message, ...],
+        playout: Playout,
+        guess: HeardTurn | None = None,
+        request: ev.ReplyRequested = _BY_ITSELF,
+    ) -> LiveReply:
         self._count += 1
-        reply_id, tools = f"reply-{self._count}", self._policy.tools
-        rounds = ToolRounds(tools, self.client_tools, reply_id, messages, self._out)
-        reply = _Reply(reply_id, messages, playout, guess, committed_at=0.0, rounds=rounds)
-        self._out.append(StartReply(reply_id, messages, playout, rounds.tools))
-        return reply
+        reply_id = f"reply-{self._count}"
+        speaks = self.speaks if request.speaks is None else request.speaks
+        rounds = ToolRounds(self._policy.tools, self.client_tools, reply_id, messages, self._out)
+        tools = rounds.tools if request.text is None else ()
+        self._out.append(
+            StartReply(reply_id, messages, playout, tools, request.text, request.voice, speaks)
+        )
+        return LiveReply(reply_id, messages, playout, rounds, guess, request, speaks)
 
-    def _make_live(self, reply: _Reply, turn: HeardTurn, now: float) -> None:
+    def _make_live(self, reply: LiveReply, turn: HeardTurn, now: float) -> None:
         reply.committed_at = turn.committed_at
         reply.awaited_from = now
         reply.pause_ms = turn.pause_ms
         reply.stt_ms = turn.stt_ms
         self._live = reply
-        self._out.append(Tell(say.ReplyStarted(reply.reply_id)))
+        self._out.append(Tell(say.ReplyStarted(reply.reply_id, reply.request.request_id)))
         reply.rounds.commit(now)
 
-    def _go_on(self, reply: _Reply, paused_s: float) -> None:
+    def _go_on(self, reply: LiveReply, paused_s: float) -> None:
         # The time a reply was paused is neither the pipeline's nor the stages'.
         reply.committed_at += paused_s
         reply.awaited_from += paused_s
@@ -256,14 +269,15 @@ class Replying:
             self._out.append(Tell(say.ReplyResumed(reply.reply_id, from_ms)))
         self._out.append(WakeReply(reply.reply_id))
 
-    def _fail(self, reply: _Reply, error: tuple[str, str], now: float) -> None:
+    def _fail(self, reply: LiveReply, error: tuple[str, str], now: float) -> None:
         self._out.append(Tell(say.CallError(*error)))
-        heard = reply.playout.heard(now)
+        heard = reply.heard(now)
         # Without a voice the text still reached the client, who read it.
         self._close(reply, "failed", heard if reply.playout.started else reply.text.strip())
 
-    def _close(self, reply: _Reply, status: say.ReplyStatus, heard: str) -> None:
-        self._live = None
-        self._history.add_exchange(reply.rounds.messages())
-        self._history.add_agent(heard)
+    def _close(self, reply: LiveReply, status: say.ReplyStatus, heard: str) -> None:
+        self._live, self._over = None, reply
+        if reply.request.remembered:
+            self._history.add_exchange(reply.rounds.messages())
+            self._history.add_agent(heard, reply.reply_id)
         self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))

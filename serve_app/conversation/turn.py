@@ -20,10 +20,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from deployments.contracts import Message
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.asides import Asides
 from serve_app.conversation.commands import Command, EndCall, Tell
+from serve_app.conversation.discretion import Discretion
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
 from serve_app.conversation.listening import Listening
@@ -44,21 +46,31 @@ class TurnMachine:
         self._listening = Listening(policy, self._out)
         self._replying = Replying(policy, self._history, self._out)
         self._asides = Asides(policy)
+        self._discretion = None if policy.resumes else Discretion()
         self._turn_id: int | None = None
+        self._unanswered: list[HeardTurn] = []
+        self._answers = True
+        self._interruptible = True
         self._call_ends_at = now + policy.max_call_ms / 1000
         self._active_at = now
         self.ended = False
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """What to do about `event`."""
+        was_replying = self._replying.active
         if not self.ended:
-            was_replying = self._replying.active
             self._take(event, now)
+            if not self.ended and not self._listening.awaited:
+                self._replying.start_requested(now)
             if was_replying or self._replying.active:
                 self._active_at = now
         commands = self._out[:]
         self._out.clear()
-        return commands
+        if self._discretion is None:
+            return commands
+        over_reply = self._interruptible and (was_replying or self._replying.active)
+        undecided = self._listening.undecided
+        return self._discretion.pass_on(commands, over_reply=over_reply, undecided=undecided)
 
     @property
     def speculation(self) -> Speculation:
@@ -106,18 +118,32 @@ class TurnMachine:
                 self._replying.speaking(event, now)
             case ev.ReplyFinished():
                 self._replying.finished(event, now)
+                self._answer_turns(now)
             case ev.TextTyped(text=text):
                 self._replying.answer_typed(text, now)
             case ev.CommitRequested():
                 self._asides.heed(self._turn_id or 0)
                 self._listening.commit_now(now)
                 self._mind_transcripts(now)
+            case ev.HearingCleared():
+                self._listening.clear()
+                self._mind_transcripts(now)
             case ev.InterruptRequested():
+                self._replying.requests.withdraw()
                 self._replying.interrupt(now)
             case ev.PlaybackReported():
                 self._replying.played(event)
+            case ev.ReplyTruncated():
+                self._replying.truncate(event, now)
+            case ev.ReplyRequested():
+                self._replying.requests.add(event)
+            case ev.MessageAdded(message_id=message_id, role=role, text=text, after=after):
+                self._history.insert(Message(role, text), message_id, after)
+            case ev.MessageRemoved(message_id=message_id):
+                self._history.remove(message_id)
             case ev.ConfigChanged():
                 self._configure(event)
+                self._mind_silence(now)
             case ev.HangUp():
                 self._end(NORMAL_CLOSURE, now)
             case ev.Dismissed(close_code=close_code):
@@ -132,19 +158,30 @@ class TurnMachine:
         words = self._listening.transcribed(event, now)
         if words and turn_id is not None:
             self._active_at = now
-            if not self._asides.may_be(turn_id, words, self._replying.audible):
+            aside = self._asides.may_be(turn_id, words, self._replying.audible)
+            if self._interruptible and not aside:
                 self._replying.interrupt(now)
         self._listening.consider(now)
         self._mind_transcripts(now)
 
     def _mind_transcripts(self, now: float) -> None:
         """Answer turns that are complete; begin or drop a speculative reply."""
-        turns = [turn for turn in self._listening.take_complete() if self._counts(turn, now)]
-        if turns:
-            self._replying.answer(turns, now)
-        guess = self._listening.guess()
+        complete = self._listening.take_complete()
+        self._unanswered += [turn for turn in complete if self._counts(turn, now)]
+        self._answer_turns(now)
+        guess = self._listening.guess() if self._answers else None
         self._replying.speculate(guess if guess and self._counts(guess, now) else None)
         self._mind_silence(now)
+
+    def _answer_turns(self, now: float) -> None:
+        if not self._unanswered or (self._replying.active and not self._interruptible):
+            return
+        turns, self._unanswered = self._unanswered, []
+        if self._answers:
+            self._replying.answer(turns, now)
+        else:
+            self._replying.interrupt(now)
+            self._replying.remember(turns)
 
     def _counts(self, turn: HeardTurn, now: float) -> bool:
         return not self._asides.include(turn, self._replying.audible, now)
@@ -155,7 +192,8 @@ class TurnMachine:
         if listening.turn_id not in (None, self._turn_id):
             self._turn_id = listening.turn_id
             self._asides.begin(listening.turn_id, self._replying.audible)
-        if listening.speech_ms >= policy.min_interrupt_ms and self._replying.pause(now):
+        may_pause = self._interruptible and listening.speech_ms >= policy.min_interrupt_ms
+        if may_pause and self._replying.pause(now):
             listening.ask_partial_now()
         self._mind_transcripts(now)
 
@@ -169,10 +207,23 @@ class TurnMachine:
             self._history.instructions = change.instructions
         if change.language is not None:
             self._asides.set_language(change.language)
+        listening = self._listening
         if change.tools is not None:
             self._replying.client_tools = change.tools
         if change.endpoint_ms is not None:
-            self._listening.endpoint_ms = change.endpoint_ms
+            listening.endpoint_ms = change.endpoint_ms
+        if change.prefix_ms is not None:
+            listening.prefix_ms = change.prefix_ms
+        if change.voice_probability is not None:
+            listening.set_voice_probability(change.voice_probability)
+        if change.detects_turns is not None:
+            listening.detect(change.detects_turns)
+        if change.answers_turns is not None:
+            self._answers = change.answers_turns
+        if change.interruptible is not None:
+            self._interruptible = change.interruptible
+        if change.speaks is not None:
+            self._replying.speaks = change.speaks
 
     def _tick(self, now: float) -> None:
         if now >= self._call_ends_at:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Final, TypeAlias, assert_never, cast
+from typing import Final, TypeAlias, assert_never
 
 import orjson
 
@@ -31,7 +31,10 @@ from serve_app.conversation.announcements import (
 )
 from serve_app.conversation.events import AudioReceived, ClientEvent
 from serve_app.dialects import CallRequest
-from serve_app.dialects.native_input import call_request, client_event, too_big
+from serve_app.dialects.json_text import dump, too_big, utf8
+from serve_app.dialects.native_input import call_request, client_event
+from serve_app.dialects.routes import Route
+from serve_app.errors import PeerError
 
 MAX_BINARY_BYTES: Final = 1024 * 1024
 """Longest audio message, in bytes."""
@@ -39,6 +42,11 @@ MAX_BINARY_BYTES: Final = 1024 * 1024
 _PCM, _TRANSCRIPT, _ERROR, _OPUS = b"\x01", b"\x02", b"\x03", b"\x04"
 
 _Json: TypeAlias = Mapping[str, object]
+
+
+def refusal(error: PeerError) -> list[str | bytes]:
+    """Why there is no call, in both forms."""
+    return _error(error.code, error.message)
 
 
 class NativeDialect:
@@ -69,17 +77,16 @@ class NativeDialect:
                 tag = _OPUS if self.request.downlink.codec == "opus" else _PCM
                 return [tag + struct.pack("<I", rate) + payload]
             case FinalTranscript(text=text) as final:
-                messages: list[str | bytes] = [_dump(_final(final))]
+                messages: list[str | bytes] = [dump(_final(final))]
                 if text:
-                    messages.append(_TRANSCRIPT + _utf8(text))
+                    messages.append(_TRANSCRIPT + utf8(text))
                 return messages
             case CallError(code=code, message=message):
-                error = {"type": "error", "code": code, "message": message}
-                return [_dump(error), _ERROR + _utf8(message)]
+                return _error(code, message)
             case CallReady() as ready:
-                return [_dump(_ready(ready, self.request))]
+                return [dump(_ready(ready, self.request))]
             case _:
-                return [_dump(_fields(announcement))]
+                return [dump(_fields(announcement))]
 
 
 _Plain: TypeAlias = (
@@ -123,6 +130,11 @@ def _fields(announcement: _Plain) -> _Json:
             assert_never(announcement)
 
 
+def _error(code: str, message: str) -> list[str | bytes]:
+    fields = {"type": "error", "code": code, "message": message}
+    return [dump(fields), _ERROR + utf8(message)]
+
+
 def _ready(ready: CallReady, request: CallRequest) -> _Json:
     return {
         "type": "ready",
@@ -161,7 +173,7 @@ def _tool_call(called: ToolCalled) -> _Json:
         "reply_id": called.reply_id,
         "call_id": called.call_id,
         "name": called.name,
-        "arguments": orjson.Fragment(_utf8(called.arguments_json)),
+        "arguments": orjson.Fragment(utf8(called.arguments_json)),
     }
 
 
@@ -177,25 +189,5 @@ def _timings(timings: TurnTimings) -> _Json:
     }
 
 
-def _dump(fields: _Json) -> str:
-    try:
-        return orjson.dumps(fields).decode()
-    except orjson.JSONEncodeError:
-        # Only a model's text can do this: half of a surrogate pair, cut between two deltas.
-        return orjson.dumps(_whole(fields)).decode()
-
-
-def _whole(value: object) -> object:
-    match value:
-        case str():
-            return _utf8(value).decode()
-        case dict():
-            return {key: _whole(item) for key, item in cast("_Json", value).items()}
-        case list():
-            return [_whole(item) for item in cast("list[object]", value)]
-        case _:
-            return value
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
+ROUTE: Final = Route("/ws", lambda handshake: NativeDialect(handshake.query), refusal)
+"""Where the native dialect is spoken."""

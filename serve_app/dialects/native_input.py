@@ -1,15 +1,11 @@
-"""What a client of the native dialect says: its query and its JSON messages, checked.
-
-JSON goes through orjson because it refuses what must not enter a call (NaN, lone surrogates,
-nesting that exhausts a parser's stack), where the standard library accepts or crashes.
-"""
+"""What a client of the native dialect says: its query and its JSON messages, checked."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 import orjson
 
@@ -25,6 +21,7 @@ from serve_app.conversation.events import (
     ToolAnswered,
 )
 from serve_app.dialects import AudioFormat, CallRequest
+from serve_app.dialects.json_text import Json, invalid, load, quoted
 from serve_app.errors import PeerError
 
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -56,8 +53,6 @@ _TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _CONFIG_KEYS: Final = ("voice", "language", "instructions", "endpoint_ms", "tools")
 
-_Json: TypeAlias = dict[str, object]
-
 
 def call_request(query: Mapping[str, str]) -> CallRequest:
     """What the query asks for; an empty value counts as absent, an unknown key is ignored.
@@ -73,13 +68,13 @@ def call_request(query: Mapping[str, str]) -> CallRequest:
         case "pcm16":
             uplink = AudioFormat("pcm16", _rate(query.get("rate") or str(DEFAULT_RATE)))
         case _:
-            raise _bad_query(f"codec must be opus or pcm16, not {_quoted(codec)}")
+            raise _bad_query(f"codec must be opus or pcm16, not {quoted(codec)}")
     reply = query.get("reply") or "pcm16"
     match reply:
         case "opus" | "pcm16":
             downlink = AudioFormat(reply, None)
         case _:
-            raise _bad_query(f"reply must be pcm16 or opus, not {_quoted(reply)}")
+            raise _bad_query(f"reply must be pcm16 or opus, not {quoted(reply)}")
     return CallRequest(
         uplink=uplink,
         downlink=downlink,
@@ -96,7 +91,7 @@ def _rate(value: str) -> int:
     is_number = value.isascii() and value.isdigit() and len(value) <= len(str(highest))
     if not is_number or not lowest <= int(value) <= highest:
         raise _bad_query(
-            f"rate must be a whole number from {lowest} to {highest}, not {_quoted(value)}"
+            f"rate must be a whole number from {lowest} to {highest}, not {quoted(value)}"
         )
     return int(value)
 
@@ -113,26 +108,10 @@ def client_event(message: str) -> ClientEvent:
 
     Raises PeerError: with close code 1009 where the message is too big, else without one.
     """
-    return _event(_json_object(message))
+    return _event(load(message, MAX_TEXT_BYTES))
 
 
-def _json_object(message: str) -> _Json:
-    # The count of characters comes first, so that a huge message is not copied to be refused.
-    if len(message) > MAX_TEXT_BYTES:
-        raise too_big(f"a JSON message may have {MAX_TEXT_BYTES} bytes")
-    data = message.encode("utf-8", "surrogatepass")
-    if len(data) > MAX_TEXT_BYTES:
-        raise too_big(f"a JSON message may have {MAX_TEXT_BYTES} bytes")
-    try:
-        parsed: object = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise _invalid(f"not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise _invalid("a message must be a JSON object with a type")
-    return cast("_Json", parsed)
-
-
-def _event(fields: _Json) -> ClientEvent:
+def _event(fields: Json) -> ClientEvent:
     kind = fields.get("type")
     match kind:
         case "text":
@@ -150,35 +129,35 @@ def _event(fields: _Json) -> ClientEvent:
         case "end":
             return HangUp()
         case str():
-            raise _invalid(f"unknown type {_quoted(kind)}")
+            raise invalid(f"unknown type {quoted(kind)}")
         case _:
-            raise _invalid("type must be a string")
+            raise invalid("type must be a string")
 
 
-def _typed_text(fields: _Json) -> str:
+def _typed_text(fields: Json) -> str:
     text = _string("text.text", fields.get("text"), MAX_TEXT_CHARS)
     if not text.strip():
-        raise _invalid("text.text must not be blank")
+        raise invalid("text.text must not be blank")
     return text
 
 
-def _played(fields: _Json) -> PlaybackReported:
+def _played(fields: Json) -> PlaybackReported:
     reply_id = _string("played.reply_id", fields.get("reply_id"), MAX_NAME_CHARS)
     match fields.get("ms"):
         case bool():
-            raise _invalid("played.ms must be a number")
+            raise invalid("played.ms must be a number")
         case int() | float() as played_ms if played_ms >= 0:
             return PlaybackReported(reply_id, float(played_ms))
         case int() | float():
-            raise _invalid("played.ms must not be negative")
+            raise invalid("played.ms must not be negative")
         case _:
-            raise _invalid("played.ms must be a number")
+            raise invalid("played.ms must be a number")
 
 
-def _config(fields: _Json) -> ConfigChanged:
+def _config(fields: Json) -> ConfigChanged:
     for key in fields:
         if key != "type" and key not in _CONFIG_KEYS:
-            raise _invalid(f"unknown config key {_quoted(key)}: use {', '.join(_CONFIG_KEYS)}")
+            raise invalid(f"unknown config key {quoted(key)}: use {', '.join(_CONFIG_KEYS)}")
     return ConfigChanged(
         voice=_optional_string("config.voice", fields.get("voice"), MAX_NAME_CHARS),
         language=_optional_string("config.language", fields.get("language"), MAX_NAME_CHARS),
@@ -194,33 +173,33 @@ def _tools(value: object) -> tuple[Tool, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(cast("list[object]", value)) > MAX_TOOLS:
-        raise _invalid(f"config.tools must be a list of at most {MAX_TOOLS} tools")
+        raise invalid(f"config.tools must be a list of at most {MAX_TOOLS} tools")
     tools = tuple(_tool(item) for item in cast("list[object]", value))
     if len({tool.name for tool in tools}) < len(tools):
-        raise _invalid("config.tools must not name a tool twice")
+        raise invalid("config.tools must not name a tool twice")
     return tools
 
 
 def _tool(value: object) -> Tool:
     if not isinstance(value, dict):
-        raise _invalid("a tool of config.tools must be an object")
-    fields = cast("_Json", value)
+        raise invalid("a tool of config.tools must be an object")
+    fields = cast("Json", value)
     for key in fields:
         if key not in _TOOL_KEYS:
-            raise _invalid(f"unknown key {_quoted(key)} of a tool: use {', '.join(_TOOL_KEYS)}")
+            raise invalid(f"unknown key {quoted(key)} of a tool: use {', '.join(_TOOL_KEYS)}")
     name = _string("a tool's name", fields.get("name"), MAX_NAME_CHARS)
     if not _TOOL_NAME.fullmatch(name):
-        raise _invalid("a tool's name must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        raise invalid("a tool's name must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     description = fields.get("description", "")
     tool = Tool(name, _string("a tool's description", description, MAX_DESCRIPTION_CHARS))
     if "parameters" not in fields:
         return tool
     if not isinstance(fields["parameters"], dict):
-        raise _invalid("a tool's parameters must be a JSON schema, an object")
+        raise invalid("a tool's parameters must be a JSON schema, an object")
     return replace(tool, parameters_json=orjson.dumps(fields["parameters"]).decode())
 
 
-def _tool_result(fields: _Json) -> ToolAnswered:
+def _tool_result(fields: Json) -> ToolAnswered:
     call_id = _string("tool_result.call_id", fields.get("call_id"), MAX_NAME_CHARS)
     return ToolAnswered(
         call_id, _string("tool_result.result", fields.get("result"), MAX_TEXT_BYTES)
@@ -232,7 +211,7 @@ def _endpoint_ms(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not shortest <= value <= longest:
-        raise _invalid(f"config.endpoint_ms must be a whole number from {shortest} to {longest}")
+        raise invalid(f"config.endpoint_ms must be a whole number from {shortest} to {longest}")
     return value
 
 
@@ -242,24 +221,11 @@ def _optional_string(name: str, value: object, longest: int) -> str | None:
 
 def _string(name: str, value: object, longest: int) -> str:
     if not isinstance(value, str):
-        raise _invalid(f"{name} must be a string")
+        raise invalid(f"{name} must be a string")
     if len(value) > longest:
-        raise _invalid(f"{name} may have {longest} characters")
+        raise invalid(f"{name} may have {longest} characters")
     return value
-
-
-def _quoted(value: str) -> str:
-    return ascii(value if len(value) <= 40 else value[:40] + "…")
 
 
 def _bad_query(message: str) -> PeerError:
     return PeerError("invalid_request_error", message, status=400)
-
-
-def _invalid(message: str) -> PeerError:
-    return PeerError("invalid_request_error", message)
-
-
-def too_big(message: str) -> PeerError:
-    """The error that ends a call whose client sent too much at once."""
-    return PeerError("message_too_big", message, close_code=1009)

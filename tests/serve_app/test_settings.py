@@ -163,6 +163,41 @@ def test_a_blank_variable_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert model_choice("stt") == "a"
 
 
+def test_keys_are_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings name their variables."""
+    monkeypatch.setenv("TOKEN", "12345")
+    monkeypatch.setenv("SIGNING", "secret")
+    keys = Settings(
+        **STAGES,
+        public_origin="https://voice.example.org",
+        twilio_auth_token_env="TOKEN",
+        signing_key_env="SIGNING",
+    ).keys()
+    assert (keys.signing, keys.twilio_auth_token) == (b"secret", "12345")
+    assert "secret" not in repr(keys)
+
+
+def test_without_a_signing_key_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another each time."""
+    monkeypatch.delenv("PARLEY_SIGNING_KEY", raising=False)
+    settings = Settings(**STAGES)
+    assert settings.keys().signing != settings.keys().signing
+    assert settings.keys().twilio_auth_token is None
+
+
+@pytest.mark.parametrize(
+    ("token", "origin", "named"),
+    [("", "https://voice.example.org", "set TOKEN"), ("12345", None, "public_origin")],
+)
+def test_a_token_that_cannot_be_checked_is_an_error(
+    token: str, origin: str | None, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than a door left open."""
+    monkeypatch.setenv("TOKEN", token)
+    with pytest.raises(ConfigError, match=named):
+        Settings(**STAGES, public_origin=origin, twilio_auth_token_env="TOKEN").keys()
+
+
 WEATHER: dict[str, Any] = {
     "name": "weather",
     "description": "How it is outside.",

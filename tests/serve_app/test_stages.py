@@ -299,3 +299,13 @@ async def test_voice_and_language_are_checked_against_the_stages(
 async def test_a_stage_without_lists_takes_anything() -> None:
     """An empty list means that anything may be asked for."""
     await stages_over().check("anyone", "xx")
+
+
+@pytest.mark.parametrize("model", ["whisper", "small.en"])
+async def test_a_recogniser_has_two_names(model: str) -> None:
+    """Its backend's and its model's; another is not here."""
+    stages = stages_over()
+    stages.info["stt"] = StageInfo("whisper", details={"model": "small.en"})
+    await stages.check(None, None, model)
+    with pytest.raises(PeerError, match=r"whisper, small\.en"):
+        await stages.check(None, None, "large")

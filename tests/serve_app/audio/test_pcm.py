@@ -11,8 +11,10 @@ from serve_app.audio.pcm import (
     SILENCE_DBFS,
     check_whole_samples,
     duration_ms,
+    f32_of_pcm,
     from_float,
     level_dbfs,
+    pcm_of_f32,
     to_float,
 )
 from serve_app.errors import PeerError
@@ -69,3 +71,28 @@ def test_level_of_nothing_is_silence() -> None:
 def test_duration_counts_samples() -> None:
     """320 bytes are 160 samples: 10 ms at 16 kHz."""
     assert duration_ms(bytes(320), 16_000) == 10
+
+
+@given(st.lists(st.integers(-32_768, 32_767)))
+def test_samples_survive_the_way_as_floats(samples: list[int]) -> None:
+    """Four bytes each, little endian, and back."""
+    pcm = np.array(samples, "<i2").tobytes()
+    data = f32_of_pcm(pcm)
+    assert len(data) == 4 * len(samples)
+    assert pcm_of_f32(data) == pcm
+
+
+@given(st.binary())
+def test_any_floats_are_samples(data: bytes) -> None:
+    """Infinities, what is no number, and what is too loud among them; but no cut ones."""
+    if len(data) % 4:
+        with pytest.raises(PeerError, match="4 bytes"):
+            pcm_of_f32(data)
+    else:
+        assert len(pcm_of_f32(data)) == len(data) // 2
+
+
+def test_no_number_is_silence() -> None:
+    """And an infinity is as loud as can be."""
+    data = np.array([np.nan, np.inf, -np.inf, 2.0], "<f4").tobytes()
+    assert np.frombuffer(pcm_of_f32(data), "<i2").tolist() == [0, 32_767, -32_768, 32_767]

@@ -201,6 +201,15 @@ class RandomCall:
             ev.InterruptRequested(),
             ev.ConfigChanged(endpoint_ms=96),
             ev.ConfigChanged(instructions="sing"),
+            ev.ConfigChanged(detects_turns=self.random.random() < 0.8),
+            ev.ConfigChanged(answers_turns=self.random.random() < 0.8),
+            ev.ConfigChanged(interruptible=self.random.random() < 0.8),
+            ev.ConfigChanged(speaks=self.random.random() < 0.8),
+            ev.HearingCleared(),
+            ev.ReplyRequested("asked", remembered=self.random.random() < 0.5),
+            ev.ReplyTruncated(self.pick([*self.play.replies, "reply-1"]), 300),
+            ev.MessageAdded("mine", "system", "be kind", self.random.choice(["", "mine", None])),
+            ev.MessageRemoved("mine"),
             ev.ConfigChanged(tools=(Tool("open_page", "Show a page."),)),
         ]
         self.play(self.random.choice(events))
@@ -220,11 +229,12 @@ def spoken_words_of(text: str) -> list[Word]:
     [
         FAST,
         replace(FAST, speculation="reply"),
+        replace(FAST, resumes=False, speculation="reply"),
         replace(FAST, incremental_stt=True),
         replace(FAST, incremental_stt=True, speculation="llm"),
         replace(FAST, endpoint_ms=200, judged_pauses=True, speculation="reply"),
     ],
-    ids=["plain", "speculative", "incremental", "incremental speculative", "judged"],
+    ids=["plain", "speculative", "discreet", "incremental", "incremental speculative", "judged"],
 )
 def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
     """Replies start and end once, stale ids do nothing, each Tick makes progress, all ends."""
@@ -240,5 +250,6 @@ def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
         assert call.checker.live is None
         assert not call.checker.running
         seen |= {type(one) for one in call.play.all.told} | {type(one) for one in call.play.all}
-    assert {ReplyResumed, ReplyFlushed, ReplyDone, CancelReply, say.CallError, EndCall} <= seen
-    assert {RunTool, ContinueReply, say.ToolCalled} <= seen
+    wanted = {ReplyFlushed, ReplyDone, CancelReply, say.CallError, EndCall}
+    assert wanted | {RunTool, ContinueReply, say.ToolCalled} <= seen
+    assert (ReplyResumed in seen) is policy.resumes

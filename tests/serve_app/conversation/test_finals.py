@@ -46,7 +46,9 @@ def test_a_turn_is_complete_with_its_transcript(finals: Finals, out: list[Comman
     assert out == []
     assert finals.transcribed(1, Transcript("hello"), 10.25)
     assert out == [told("hello")]
-    assert finals.take_complete() == [HeardTurn(1, "hello", 10.2, 224, pytest.approx(250))]
+    assert finals.take_complete() == [
+        HeardTurn(1, "hello", 10.2, 224, pytest.approx(250), "turn-1900")
+    ]
     assert finals.take_complete() == []
     assert not finals.awaited
 
@@ -74,7 +76,7 @@ def test_a_failed_turn_holds_up_no_other(finals: Finals, out: list[Command]) -> 
     finals.commit(final(1), SPEECH_MS, 224, now=10.2)
     finals.commit(final(2, "second"), SPEECH_MS, 224, now=11.0)
     assert finals.failed(ev.TranscriptFailed(1, "stage_failed", "no"))
-    assert out == [Tell(say.CallError("stage_failed", "no")), told("second")]
+    assert out == [Tell(say.CallError("stage_failed", "no", 1_900)), told("second")]
 
 
 def test_a_turn_without_words_is_told_but_not_handed_over(
@@ -102,5 +104,5 @@ def test_an_overdue_transcript_is_given_up(finals: Finals, out: list[Command]) -
     finals.tick(15.1)
     assert out == []
     finals.tick(15.2)
-    assert out == [Tell(say.CallError("stage_timeout", "no transcript came in time"))]
+    assert out == [Tell(say.CallError("stage_timeout", "no transcript came in time", 1_900))]
     assert finals.deadline() == pytest.approx(16.0)

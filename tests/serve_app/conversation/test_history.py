@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.contracts import Message
+from deployments.contracts import Message, ToolCall
 from serve_app.conversation.history import History
 
 
@@ -64,3 +64,17 @@ def test_bound_holds_and_newest_stays(texts: list[str], max_chars: int) -> None:
     assert len(kept) == 1 or sum(map(len, kept)) <= max_chars
     longer = texts[-len(kept) - 1 :]
     assert len(kept) == len(texts) or sum(map(len, longer)) > max_chars
+
+
+def test_what_a_tool_gave_goes_with_its_call() -> None:
+    """Beyond the bound no result stays without its call; a client puts nothing between them."""
+    call = ToolCall("1", "weather", "{}")
+    exchange = [Message("assistant", "", (call,)), Message("tool", "rain", tool_call_id="1")]
+    history = History("", 10)
+    history.add_caller("how is it", "m")
+    history.add_exchange(exchange)
+    assert history.messages() == tuple(exchange)
+    history.insert(Message("system", "hi"), "n", after="")
+    assert history.messages()[1:] == tuple(exchange)
+    history.add_exchange([exchange[0], Message("tool", "x" * 11, tool_call_id="1")])
+    assert history.messages() == ()

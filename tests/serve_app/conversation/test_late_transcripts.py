@@ -12,9 +12,9 @@ from serve_app.conversation.policy import TurnPolicy
 from tests.playbook import Playbook, answered, asked_final, told_final
 
 
-def error(code: str, message: str) -> Tell:
-    """The client is told of an error."""
-    return Tell(say.CallError(code, message))
+def error(code: str, message: str, turn_end_ms: int = 320) -> Tell:
+    """The client is told that a turn is lost."""
+    return Tell(say.CallError(code, message, turn_end_ms))
 
 
 def test_empty_final_is_no_turn() -> None:
@@ -116,7 +116,7 @@ def test_second_turn_is_answered_when_the_first_is_overdue() -> None:
     play = two_turns()
     play.transcript("second", window_id=2) >> []
     out = play.wait(20_000)
-    assert out.told[0] == say.CallError("stage_timeout", "no transcript came in time")
+    assert out.told[0] == say.CallError("stage_timeout", "no transcript came in time", 320)
     assert out[1:] == [told_final("second", 832, 1152), *answered("reply-1", "second")]
 
 

@@ -235,3 +235,21 @@ def test_forgetting_leaves_no_result_without_its_call() -> None:
     play(ev.ReplyFinished("reply-1"))
     play(ev.TextTyped("and tomorrow"))
     assert play.replies["reply-2"].messages[0].role != "tool"
+
+
+def test_a_reply_outside_the_conversation_keeps_its_calls_to_itself() -> None:
+    """It may use tools; history knows neither them nor the reply."""
+    play = Playbook(POLICY)
+    play(ev.ReplyRequested("asked", messages=(Message("user", "hi"),), remembered=False))
+    play(called(OSLO)) >> [RunTool("reply-1", OSLO)]
+    play(gave("1", "rain")) >> [goes_on(*exchange((OSLO, "rain")))]
+    play(wrote("reply-1", "It rains."))
+    play(ev.ReplyFinished("reply-1"))
+    assert last_messages(play) == ()
+
+
+def test_a_text_that_is_given_has_no_tools() -> None:
+    """No model is asked."""
+    play = Playbook(POLICY)
+    play(ev.ReplyRequested("asked", text="Welcome."))
+    assert play.replies["reply-1"].tools == ()

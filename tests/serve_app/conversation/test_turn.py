@@ -105,7 +105,7 @@ def test_failed_transcript_resumes_the_reply() -> None:
     play = interrupted()
     play.silence(512)
     play.no_transcript() >> [
-        Tell(say.CallError("stage_failed", "no")),
+        Tell(say.CallError("stage_failed", "no", 608)),
         Tell(ReplyResumed("reply-1", 458)),
         WakeReply("reply-1"),
     ]

@@ -1,0 +1,122 @@
+"""openai-python's Realtime client, as it is installed, holds a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+
+from clients.sample_voice import speak
+from tests.e2e.graph import Graph
+
+pytestmark = pytest.mark.timeout(240)
+
+RATE = 24_000
+FRAME_S = 0.02
+FRAME_BYTES = round(RATE * FRAME_S) * 2
+LONG_QUESTION = "Are you sure that you are a computer and not a human being?"
+TRANSCRIBED = {
+    "type": "realtime",
+    "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+}
+
+
+class Microphone:
+    """Sends 20 ms at a time for as long as the call lasts: speech, else silence."""
+
+    def __init__(self, connection: AsyncRealtimeConnection) -> None:
+        self._connection = connection
+        self._speech = bytearray()
+
+    def say(self, text: str) -> None:
+        """The caller says this next."""
+        self._speech += speak(text, RATE)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            pcm = bytes(self._speech[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0")
+            del self._speech[:FRAME_BYTES]
+            audio = base64.b64encode(pcm).decode()
+            await self._connection.input_audio_buffer.append(audio=audio)
+            due += FRAME_S
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+@contextlib.asynccontextmanager
+async def session(graph: Graph, key: str) -> AsyncIterator[tuple[Any, Microphone]]:
+    """A connection and its microphone."""
+    client = AsyncOpenAI(base_url=f"http://{graph.host}/v1", api_key=key)
+    async with (
+        client,
+        client.realtime.connect(model="parley") as connection,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await connection.session.update(session=TRANSCRIBED)  # type: ignore[arg-type]
+        microphone = Microphone(connection)
+        breathing = tasks.create_task(microphone.run())
+        yield connection, microphone
+        breathing.cancel()
+
+
+async def until(connection: Any, kind: str) -> Any:
+    """The next event of a type; an error is none that is waited for."""
+    async with asyncio.timeout(30):
+        async for event in connection:
+            assert event.type != "error", event
+            if event.type == kind:
+                return event
+    raise AssertionError(f"the connection ended before {kind}")
+
+
+async def test_two_turns_and_a_barge_in(embedded: Graph) -> None:
+    """Spoken to, answered, interrupted, and answered again."""
+    async with session(embedded, "any") as (connection, microphone):
+        microphone.say("Do you remember me")
+        heard = await until(connection, "conversation.item.input_audio_transcription.completed")
+        assert "remember" in heard.transcript
+        first = await until(connection, "response.done")
+        assert first.response.status == "completed"
+        assert first.response.usage.total_tokens > 0
+
+        content = [{"type": "input_text", "text": LONG_QUESTION}]
+        item = {"type": "message", "role": "user", "content": content}
+        await connection.conversation.item.create(item=item)
+        await connection.response.create()
+        spoken = await until(connection, "response.output_audio.delta")
+        microphone.say("Stop it. Do you remember me")
+        await until(connection, "input_audio_buffer.speech_started")
+        cut = await until(connection, "response.done")
+        assert (cut.response.status, cut.response.status_details.reason) == (
+            "cancelled",
+            "turn_detected",
+        )
+        await connection.conversation.item.truncate(
+            item_id=spoken.item_id, content_index=0, audio_end_ms=200
+        )
+        await until(connection, "conversation.item.truncated")
+        assert (await until(connection, "response.done")).response.status == "completed"
+
+
+async def test_a_key_for_a_browser(embedded: Graph) -> None:
+    """It is asked for with the long one, and opens a session with its settings."""
+    async with AsyncOpenAI(base_url=f"http://{embedded.host}/v1", api_key="any") as client:
+        secret = await client.realtime.client_secrets.create(
+            session={"type": "realtime", "output_modalities": ["text"]}
+        )
+    async with session(embedded, secret.value) as (connection, _):
+        created = await until(connection, "session.updated")
+        assert created.session.output_modalities == ["text"]
+        content = [{"type": "input_text", "text": "Hello."}]
+        item = {"type": "message", "role": "user", "content": content}
+        await connection.conversation.item.create(item=item)
+        await connection.response.create()
+        assert (await until(connection, "response.output_text.done")).text

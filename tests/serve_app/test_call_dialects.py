@@ -1,0 +1,112 @@
+"""Whole calls of clients that decide for themselves: other dialects, other formats, no voice."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+from serve_app.audio import g711
+from serve_app.conversation.policy import TurnPolicy
+from serve_app.dialects.realtime import RealtimeDialect
+from serve_app.dialects.transcribe import TranscribeDialect
+from tests.fakes import FakeStages, audio_of
+from tests.open_call import OpenCall, open_call
+from tests.serve_app.dialects.exchange import handshake
+from tests.virtual_time import in_virtual_time
+
+DISCREET = TurnPolicy(resumes=False)
+MANUAL = {"audio": {"input": {"turn_detection": None}}}
+
+
+def realtime() -> RealtimeDialect:
+    """A session with nothing set."""
+    return RealtimeDialect(handshake("/v1/realtime"))
+
+
+def append(call: OpenCall, pcm: bytes) -> None:
+    """The client sends audio."""
+    call.client.say("input_audio_buffer.append", audio=base64.b64encode(pcm).decode())
+
+
+@in_virtual_time
+async def test_push_to_talk() -> None:
+    """Two seconds at once, committed, and a reply asked for before the transcript is there."""
+    stages = FakeStages(finals=[[0.5, "tea or coffee"]], replies=[["Tea."]])
+    async with open_call(stages, DISCREET, dialect=realtime()) as call:
+        call.client.say("session.update", session=MANUAL)
+        append(call, struct.pack("<h", 900) * 48_000)
+        call.client.say("input_audio_buffer.commit")
+        call.client.say("response.create", response={"metadata": {"n": "1"}})
+        done = await call.client.until("response.done")
+        assert done.fields["response"]["status"] == "completed"
+        assert done.fields["response"]["metadata"] == {"n": "1"}
+    [heard] = stages.of("stt")
+    assert len(heard.request.pcm) // 32 in range(1_950, 2_001)
+    [asked] = stages.of("llm")
+    assert [message.content for message in asked.request.messages] == ["tea or coffee"]
+    sound = [
+        base64.b64decode(m.fields["delta"]) for m in call.client.of("response.output_audio.delta")
+    ]
+    assert len(b"".join(sound)) == len(audio_of("Tea.")) * 24 // 16
+
+
+@in_virtual_time
+async def test_a_reply_in_text_alone() -> None:
+    """No voice is asked."""
+    async with open_call(policy=DISCREET, dialect=realtime()) as call:
+        call.client.say("response.create", response={"output_modalities": ["text"]})
+        await call.client.until("response.done")
+        [text] = call.client.of("response.output_text.done")
+        assert text.fields["text"] == "Good morning to you."
+    assert call.stages.of("tts") == []
+
+
+@in_virtual_time
+async def test_a_reply_that_cannot_be_made_is_refused_and_the_next_is_not() -> None:
+    """The error names the client's own message."""
+    stages = FakeStages(voices=("anna",))
+    async with open_call(stages, DISCREET, dialect=realtime()) as call:
+        wrong = {"audio": {"output": {"voice": "nobody"}}}
+        call.client.say("response.create", event_id="e1", response=wrong)
+        error = await call.client.until("error")
+        assert error.fields["error"]["event_id"] == "e1"
+        right = {"audio": {"output": {"voice": "anna"}}}
+        call.client.say("response.create", response=right)
+        done = await call.client.until("response.done")
+        assert done.fields["response"]["status"] == "completed"
+    [spoken] = stages.of("tts")
+    assert spoken.request.voice == "anna"
+
+
+@in_virtual_time
+async def test_audio_changes_its_format_in_mid_call() -> None:
+    """What follows the update is G.711, both ways."""
+    async with open_call(policy=DISCREET, dialect=realtime()) as call:
+        form = {"format": {"type": "audio/pcmu"}}
+        update = {"audio": {"input": {**form, "turn_detection": None}, "output": form}}
+        append(call, bytes(48_000))
+        call.client.say("session.update", session=update)
+        append(call, g711.encode("mulaw", struct.pack("<h", 900) * 8_000))
+        call.client.say("input_audio_buffer.commit")
+        call.client.say("response.create")
+        await call.client.until("response.done")
+    [heard] = call.stages.of("stt")
+    assert len(heard.request.pcm) // 32 in range(1_950, 2_001)
+    sound = [
+        base64.b64decode(m.fields["delta"]) for m in call.client.of("response.output_audio.delta")
+    ]
+    assert len(b"".join(sound)) == len(audio_of("Good morning to you.")) // 4
+
+
+@in_virtual_time
+async def test_nobody_answers_a_transcription() -> None:
+    """Words and times, and neither a model nor a voice."""
+    async with open_call(dialect=TranscribeDialect()) as call:
+        call.client.say("config", encoding="s16", model="fake")
+        await call.client.turn(640)
+        final = await call.client.until("final")
+        assert final.fields["text"] == "hello there"
+        assert call.client.kinds == ["speech_start", "speech_end", "final"]
+        call.client.say("config", model="another")
+        assert "another" in (await call.client.until("error")).fields["message"]
+    assert call.stages.of("llm") == call.stages.of("tts") == []
