@@ -3,6 +3,7 @@ two plots of straight lines need none."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,7 +49,7 @@ def _p95(row: Figures) -> float | None:
 def _drawn(plot: _Plot, rows: Sequence[Figures], systems: Sequence[str]) -> list[str]:
     values = [value for row in rows if (value := plot.value(row)) is not None]
     top = max(values, default=1.0) * 1.1
-    top = min(top, plot.top) if plot.top else top
+    top = TICKS * _round_up((min(top, plot.top) if plot.top else top) / TICKS)
     most = max((row.calls for row in rows), default=1)
 
     def x(calls: float) -> float:
@@ -76,6 +77,12 @@ def _drawn(plot: _Plot, rows: Sequence[Figures], systems: Sequence[str]) -> list
         points = [(x(row.calls), y(value)) for row in own if (value := plot.value(row)) is not None]
         parts += _line(points, COLOURS[index % len(COLOURS)])
     return parts
+
+
+def _round_up(step: float) -> float:
+    """To the next 1, 2, 2.5 or 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10(step))
+    return next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= step)
 
 
 def _line(points: Sequence[tuple[float, float]], colour: str) -> list[str]:
