@@ -64,7 +64,7 @@ def _drawn(plot: _Plot, rows: Sequence[Figures], systems: Sequence[str]) -> list
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
             'stroke="#dddddd"/>'
-            f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+            f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
         )
     for calls in sorted({row.calls for row in rows}):
         parts.append(
@@ -80,9 +80,9 @@ def _drawn(plot: _Plot, rows: Sequence[Figures], systems: Sequence[str]) -> list
 
 
 def _round_up(step: float) -> float:
-    """To the next 1, 2, 2.5 or 5 times a power of ten."""
+    """To the next 1, 2, 3, 4 or 5 times a power of ten."""
     power = 10 ** math.floor(math.log10(step))
-    return next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= step)
+    return next(nice * power for nice in (1, 2, 3, 4, 5, 10) if nice * power >= step)
 
 
 def _line(points: Sequence[tuple[float, float]], colour: str) -> list[str]:
