@@ -57,11 +57,6 @@ def wants_words(window: SpeechWindow) -> bool:
     return window.final or duration_s(window) >= _WORD_TIMES_FROM_S
 
 
-def primary_language(tag: str) -> str:
-    """The language of a tag: `en-US` is `en`."""
-    return tag.replace("_", "-").split("-")[0].lower()
-
-
 @dataclass(frozen=True, slots=True)
 class Guess:
     """A word as a model places it, in seconds; models place some words badly."""

@@ -18,6 +18,7 @@ from deployments.contracts import (
     Transcript,
     Voice,
 )
+from deployments.language_tags import primary_language
 from serve_app.errors import (
     PeerError,
     Stage,
@@ -94,7 +95,7 @@ class RayStages:
             raise PeerError("invalid_request_error", f"voice: there is no {voice[:40]!r} here")
         for stage in ("stt", "tts"):
             languages = self.info[stage].languages
-            if language is not None and languages and _primary(language) not in languages:
+            if language is not None and languages and primary_language(language) not in languages:
                 known = ", ".join(languages)
                 raise PeerError("invalid_request_error", f"language: {stage} speaks only {known}")
 
@@ -182,11 +183,6 @@ class _StreamTranscriber:
                 raise StageFailed("stt", f"stream {stream}: {error}") from error
         whole = SpeechWindow(pcm, final, self._language, stream)
         return await self._hop.call("transcribe", whole, retry=True)
-
-
-def _primary(language: str) -> str:
-    """The language of a tag: `en-US` is English."""
-    return language.replace("_", "-").split("-")[0].lower()
 
 
 def _names(info: StageInfo) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from deployments.contracts import (
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
+from deployments.language_tags import primary_language
 from deployments.speech import (
     CLOSING,
     MOST_TOKENS_PER_S,
@@ -32,7 +33,6 @@ from deployments.speech import (
     SMALLER_WHISPER,
     Guards,
     Guess,
-    primary_language,
     samples,
     wants_words,
     words_in_order,

@@ -19,7 +19,8 @@ from deployments.contracts import (
     StageInfo,
     Transcript,
 )
-from deployments.speech import Guess, primary_language, samples, words_in_order
+from deployments.language_tags import primary_language
+from deployments.speech import Guess, samples, words_in_order
 
 _LOOKAHEADS = {80: 0, 160: 1, 560: 6, 1120: 13}
 """Frames of the encoder that it sees ahead, by the milliseconds of audio that a step takes."""

@@ -19,12 +19,12 @@ from deployments.contracts import (
     StageInfo,
     Transcript,
 )
+from deployments.language_tags import primary_language
 from deployments.speech import (
     SHORTEST_S,
     Guards,
     Guess,
     duration_s,
-    primary_language,
     wants_words,
     words_in_order,
 )

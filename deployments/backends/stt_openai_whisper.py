@@ -22,6 +22,7 @@ from deployments.contracts import (
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
+from deployments.language_tags import primary_language
 from deployments.speech import (
     CLOSING,
     MOST_TOKENS_PER_S,
@@ -31,7 +32,6 @@ from deployments.speech import (
     Guards,
     Guess,
     duration_s,
-    primary_language,
     samples,
     wants_words,
     words_in_order,

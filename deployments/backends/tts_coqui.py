@@ -23,6 +23,7 @@ from deployments.contracts import (
     SpeechRequest,
     StageInfo,
 )
+from deployments.language_tags import primary_language
 from deployments.model_thread import ModelThread
 from deployments.voice_prompts import VoicePrompts, read_recording
 from deployments.waveform import to_pcm
@@ -97,7 +98,7 @@ class Coqui:
 
         A voice must be the model's, or have come with its recording.
         """
-        language = _code(request.language or self._language)
+        language = primary_language(request.language or self._language)
         if language not in self._languages:
             raise BadInput(f"coqui does not speak {request.language!r}")
         recording = Path(request.recording) if request.recording else None
@@ -134,7 +135,7 @@ class Coqui:
             self._model.to(device)
         except (ImportError, OSError, RuntimeError, LookupError, ValueError) as error:
             raise LoadFailed(f"coqui cannot be loaded: {error}") from error
-        self._languages = tuple(dict.fromkeys(_code(code) for code in config.languages))
+        self._languages = tuple(dict.fromkeys(primary_language(code) for code in config.languages))
         manager = self._model.speaker_manager
         self._own: dict[str, _Speaker] = {} if manager is None else manager.speakers
         self._prompts = VoicePrompts("coqui", self._model_name, device)
@@ -182,8 +183,3 @@ class Coqui:
             ) as chunks:
                 for samples in chunks:
                     yield AudioChunk(to_pcm(samples.float().cpu().numpy()), _RATE)
-
-
-def _code(language: str) -> str:
-    """A language without its region, as the library has it."""
-    return language.lower().replace("_", "-").partition("-")[0]

@@ -20,6 +20,7 @@ from deployments.contracts import (
     SpokenWord,
     StageInfo,
 )
+from deployments.language_tags import primary_language
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -106,7 +107,7 @@ class ElevenLabs:
         if self._manner:
             body["voice_settings"] = self._manner
         if request.language is not None and self._model in _TAKES_LANGUAGE:
-            body["language_code"] = request.language.replace("_", "-").partition("-")[0].lower()
+            body["language_code"] = primary_language(request.language)
         try:
             with self._client.stream(
                 "POST",

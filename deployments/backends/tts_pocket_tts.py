@@ -25,6 +25,7 @@ from deployments.contracts import (
     SpeechRequest,
     StageInfo,
 )
+from deployments.language_tags import primary_language
 
 _State: TypeAlias = dict[str, dict[str, object]]
 """What the model made of a voice; some 10 MB."""
@@ -159,7 +160,7 @@ class PocketTextToSpeech:
     def _check_language(self, language: str | None) -> None:
         if language is None or self._language is None:
             return
-        if language.lower().replace("_", "-").partition("-")[0] != self._language:
+        if primary_language(language) != self._language:
             raise BadInput(f"pocket-tts speaks {self._language!r} with this model")
 
     def _state_of(self, request: SpeechRequest) -> _State:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 from deployments import hub
 from deployments.backends import register
 from deployments.contracts import AudioChunk, BadInput, LoadFailed, SpeechRequest, StageInfo
+from deployments.language_tags import primary_language
 from deployments.model_thread import ModelThread
 from deployments.waveform import to_pcm
 
@@ -145,7 +146,7 @@ class VibeVoice:
             return request.voice
         if request.language is None:
             return self._voice
-        language = request.language.lower().replace("_", "-").partition("-")[0]
+        language = primary_language(request.language)
         fitting = [voice for voice in (self._voice, *self._voices) if _language(voice) == language]
         if not fitting:
             raise BadInput(f"vibevoice does not speak {request.language!r}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from deployments.language_tags import primary_language
+
 WORDS: Mapping[str, tuple[str, ...]] = {
     "en": (
         *("mm", "mmm", "hm", "hmm", "mhm", "mm hm", "mm hmm", "uh huh", "ah", "oh", "aha", "uh"),
@@ -36,7 +38,7 @@ class Backchannels:
     """The backchannels of one call's language, or of all where it is not known."""
 
     def __init__(self, words: Mapping[str, Iterable[str]], language: str | None) -> None:
-        known = words.get(_primary(language), ()) if language else _all(words)
+        known = words.get(primary_language(language), ()) if language else _all(words)
         self._phrases = {tuple(split_words(phrase)) for phrase in known} - {()}
         self._beginnings = {
             phrase[:length] for phrase in self._phrases for length in range(1, len(phrase))
@@ -70,8 +72,3 @@ def split_words(text: str) -> list[str]:
 
 def _all(words: Mapping[str, Iterable[str]]) -> list[str]:
     return [phrase for phrases in words.values() for phrase in phrases]
-
-
-def _primary(language: str) -> str:
-    """The language of a tag: `en-US` is English."""
-    return language.replace("_", "-").split("-")[0].lower()
