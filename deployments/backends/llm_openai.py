@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from deployments import openai_client
 from deployments.backends import register
 from deployments.chat_messages import chat_messages, chat_tools
 from deployments.contracts import (
     BackendError,
-    BadInput,
-    LoadFailed,
-    Overloaded,
     ReplyItem,
     ReplyRequest,
     StageInfo,
@@ -24,14 +21,11 @@ from deployments.contracts import (
 from deployments.history_budget import estimated_tokens, within_budget
 
 if TYPE_CHECKING:
-    from openai import APIError, AsyncOpenAI
+    from openai import AsyncOpenAI
     from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 _SERVERS_KEPT = 16
 """Other servers whose connections are kept; the one used longest ago is dropped for the next."""
-
-_NO_KEY = "none"
-"""The client insists on a key; servers without accounts ignore it."""
 
 
 @register(
@@ -81,17 +75,9 @@ class OpenAI:
 
     async def load(self) -> StageInfo:
         """Open a client; the server is first asked by the first reply. Raises LoadFailed."""
-        try:
-            import openai
-        except ImportError as error:
-            raise LoadFailed(f"llm backend 'openai' needs openai: {error}") from error
-        self._openai = openai
-        key = os.environ.get(self._api_key_env)
-        if key is None and self._base_url is None:
-            raise LoadFailed(
-                f"llm backend 'openai' needs a key in {self._api_key_env}, or a base_url"
-            )
-        self._own = self._client(self._base_url, key or _NO_KEY)
+        self._openai = openai_client.library("llm")
+        key = openai_client.key_for("llm", self._api_key_env, self._base_url)
+        self._own = self._client(self._base_url, key)
         return StageInfo(backend="openai", details={"model": self._model})
 
     async def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
@@ -120,7 +106,7 @@ class OpenAI:
                     if delta:
                         calls.feed(delta)
         except APIError as error:
-            raise self._told(error) from error
+            raise openai_client.told(error) from error
         for call in calls.whole():
             yield call
 
@@ -137,7 +123,7 @@ class OpenAI:
         )
 
     async def _other(self, url: str) -> AsyncOpenAI:
-        client = self._others.pop(url, None) or self._client(url, _NO_KEY)
+        client = self._others.pop(url, None) or self._client(url, openai_client.NO_KEY)
         self._others[url] = client
         if len(self._others) > _SERVERS_KEPT:
             await self._others.popitem(last=False)[1].close()
@@ -148,14 +134,6 @@ class OpenAI:
         if not models:
             raise BackendError(f"the server at {url} lists no model")
         return models[0].id
-
-    def _told(self, error: APIError) -> BackendError:
-        status = error.status_code if isinstance(error, self._openai.APIStatusError) else None
-        if status in (429, 503):
-            return Overloaded(f"the server has no room: {status}")
-        if status in (400, 404, 413, 422):
-            return BadInput(f"the server refuses the request: {error.message}")
-        return BackendError(f"the server failed: {error.message}")
 
 
 @dataclass(slots=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import wave
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from deployments import openai_client
 from deployments.backends import register
 from deployments.contracts import (
     SPEECH_RATE,
-    BackendError,
     BadInput,
-    LoadFailed,
-    Overloaded,
     SpeechWindow,
     StageInfo,
     Transcript,
@@ -30,11 +27,7 @@ from deployments.speech import (
 )
 
 if TYPE_CHECKING:
-    from openai import APIError
     from openai.types.audio import TranscriptionVerbose
-
-_NO_KEY = "none"
-"""The client insists on a key; servers without accounts ignore it."""
 
 
 @register(
@@ -82,20 +75,12 @@ class OpenAI:
 
     def load(self) -> StageInfo:
         """Open a client; the server is first asked by the first window. Raises LoadFailed."""
-        try:
-            import openai
-        except ImportError as error:
-            raise LoadFailed(f"stt backend 'openai' needs openai: {error}") from error
-        self._openai = openai
-        key = os.environ.get(self._api_key_env)
-        if key is None and self._base_url is None:
-            raise LoadFailed(
-                f"stt backend 'openai' needs a key in {self._api_key_env}, or a base_url"
-            )
+        self._openai = openai_client.library("stt")
+        key = openai_client.key_for("stt", self._api_key_env, self._base_url)
         # Whether to ask again is the ingress' decision: it knows who still waits.
-        self._client = openai.OpenAI(
+        self._client = self._openai.OpenAI(
             base_url=self._base_url,
-            api_key=key or _NO_KEY,
+            api_key=key,
             timeout=self._timeout_s,
             max_retries=0,
         )
@@ -134,7 +119,7 @@ class OpenAI:
                 timestamp_granularities=["word", "segment"],
             )
         except self._openai.APIError as error:
-            raise self._told(error) from error
+            raise openai_client.told(error) from error
         return self._detailed(detailed, language, duration_s(window))
 
     def _detailed(
@@ -158,14 +143,6 @@ class OpenAI:
             if not any(s.start <= (word.start + word.end) / 2 < s.end for s in doubted)
         ]
         return Transcript(text.strip(), words_in_order(guesses, seconds), language)
-
-    def _told(self, error: APIError) -> BackendError:
-        status = error.status_code if isinstance(error, self._openai.APIStatusError) else None
-        if status in (429, 503):
-            return Overloaded(f"the server has no room: {status}")
-        if status in (400, 404, 413, 422):
-            return BadInput(f"the server refuses the request: {error.message}")
-        return BackendError(f"the server failed: {error.message}")
 
 
 def _wav(pcm: bytes) -> bytes:

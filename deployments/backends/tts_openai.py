@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, ClassVar
 
+from deployments import openai_client
 from deployments.backends import register
 from deployments.contracts import (
     AudioChunk,
     BackendError,
-    BadInput,
-    LoadFailed,
-    Overloaded,
     SpeechRequest,
     StageInfo,
 )
 
 if TYPE_CHECKING:
     from openai import APIError
-
-_NO_KEY = "none"
-"""The client insists on a key; servers without accounts ignore it."""
 
 
 @register(
@@ -63,22 +57,15 @@ class OpenAISpeech:
 
     def load(self) -> StageInfo:
         """Open a client; the server is first asked by the first phrase. Raises LoadFailed."""
-        try:
-            import httpx2
-            import openai
-        except ImportError as error:
-            raise LoadFailed(f"tts backend 'openai' needs openai: {error}") from error
-        key = os.environ.get(self._api_key_env)
-        if key is None and self._base_url is None:
-            raise LoadFailed(
-                f"tts backend 'openai' needs a key in {self._api_key_env}, or a base_url"
-            )
-        self._openai = openai
+        self._openai = openai_client.library("tts")
+        key = openai_client.key_for("tts", self._api_key_env, self._base_url)
+        import httpx2  # openai's own
+
         self._broken = httpx2.HTTPError
         # Whether to ask again is the ingress' decision: it knows if anything was heard.
-        self._client = openai.OpenAI(
+        self._client = self._openai.OpenAI(
             base_url=self._base_url,
-            api_key=key or _NO_KEY,
+            api_key=key,
             timeout=self._timeout_s,
             max_retries=0,
         )
@@ -121,12 +108,7 @@ class OpenAISpeech:
         self._client.close()
 
     def _told(self, error: APIError) -> BackendError:
-        status = error.status_code if isinstance(error, self._openai.APIStatusError) else None
-        if status in (429, 503):
-            return Overloaded(f"the server has no room: {status}")
-        if status in (400, 404, 413, 422):
-            return BadInput(f"the server refuses the request: {error.message}")
-        if status in (401, 403):
+        if openai_client.status_of(error) in (401, 403):
             where = self._api_key_env or "api_key_env"
             return BackendError(f"the server refuses the key: set {where}")
-        return BackendError(f"the server failed: {error.message}")
+        return openai_client.told(error)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.contracts import BadInput, SpeechWindow
-from deployments.speech import Guards, Guess, primary_language, samples, wants_words, words_in_order
+from deployments.language_tags import primary_language
+from deployments.speech import Guards, Guess, samples, wants_words, words_in_order
 
 times = st.floats(-1.0, 40.0)
 guesses = st.lists(st.builds(Guess, st.sampled_from(["so", " it ", "is", ""]), times, times))
