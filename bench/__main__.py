@@ -73,7 +73,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--slot-calls", type=_numbers, default=SLOT_CALLS)
     parser.add_argument("--judged-calls", type=_numbers, default=JUDGED_CALLS)
     parser.add_argument("--alignments", type=int, default=ALIGNMENTS)
-    parser.add_argument("--systems", type=lambda text: text.split(","), default=names.split(","))
+    parser.add_argument(
+        "--systems",
+        type=lambda text: text.split(","),
+        default=names.split(","),
+        help="measured in this order",
+    )
     parser.add_argument("--peer", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
     parser.add_argument("--render", action="store_true", help="write the document from the JSON")
     options = parser.parse_args(argv)
@@ -98,7 +103,8 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 def _groups(options: argparse.Namespace) -> list[Group]:
-    chosen = [system for system in SYSTEMS if system.name in options.systems]
+    named = {system.name: system for system in SYSTEMS}
+    chosen = [named[name] for name in options.systems]
     free = [
         Group(system, None, options.judged_calls if system.judged else options.calls)
         for system in chosen
