@@ -3,6 +3,7 @@
     app            binds the graph                       settings   what an operator may set
     ingress        routes, admission, one Call a socket  admission  who may call (pure)
     call           one call, as a loop that never waits  outbox     what is on its way out
+    load           what is shed under load (pure)        load_watch measures it
     reply          one reply, as one cancellable scope   metrics    every metric's name
     reply_text     its text, round by round              tools      HTTP endpoints for the model
     pause_judge    is the caller done, off the loop

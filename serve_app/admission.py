@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serve_app.dialects import CallRequest
 from serve_app.errors import PeerError
+from serve_app.load import Shed
 
 
 class Admission:
@@ -14,9 +15,9 @@ class Admission:
         self._llm_urls = frozenset(url.rstrip("/") for url in llm_urls)
         self.calls = 0
 
-    def admit(self) -> None:
+    def admit(self, shed: Shed = Shed.NOTHING) -> None:
         """Count a call in. Raises PeerError at capacity; pair it with `release`."""
-        if self.calls >= self._max_calls:
+        if self.calls >= self._max_calls or shed >= Shed.NEW_CALLS:
             raise PeerError(
                 "at_capacity", "all lines are busy, try again soon", close_code=1013, status=503
             )

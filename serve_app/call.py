@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
 from serve_app import metrics
@@ -22,7 +22,8 @@ from serve_app.conversation import commands as do
 from serve_app.conversation import events as ev
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Answer, Dialect
-from serve_app.errors import PeerError, StageError
+from serve_app.errors import PeerError, StageError, StageOverloaded
+from serve_app.load import Load, Shed
 from serve_app.outbox import ClientGone, Outbox, Socket
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
@@ -66,6 +67,8 @@ class CallParts:
     send_timeout_s: float
     judge: PauseJudge | None = None
     """Says whether a pause ends a turn; without one the pause's length alone does."""
+    load: Load = field(default_factory=Load)
+    """The replica's: says what to do without."""
 
 
 class Call:
@@ -79,6 +82,7 @@ class Call:
         self._uplink = parts.uplink
         self._stages = parts.stages
         self._judge = parts.judge
+        self._load = parts.load
         self._judging: asyncio.Task[None] | None = None
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
@@ -171,6 +175,8 @@ class Call:
         if isinstance(announcement, say.ReplyFlushed):
             self._outbox.recall_audio(announcement.reply_id)
             self._uplink.recall_overheard()
+        if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
+            self._load.stage_refused(asyncio.get_running_loop().time())
         metrics.observe(announcement)
         self._outbox.put(announcement)
 
@@ -197,6 +203,13 @@ class Call:
         task.add_done_callback(self._tasks.discard)
 
     async def _transcribe(self, command: do.Transcribe) -> None:
+        luxury = not (command.final or self._replies or self._machine.needs_partials)
+        if luxury and self._sheds(Shed.PARTIALS):
+            without = ev.TranscriptFailed(
+                command.window_id, StageOverloaded.code, "no partials now"
+            )
+            await self._inbox.put(without)
+            return
         pcm = self._uplink.window(command.start_ms, command.end_ms)
         try:
             transcript = await self._transcriber.transcribe(
@@ -209,9 +222,14 @@ class Call:
         else:
             await self._inbox.put(ev.TranscriptReady(command.window_id, transcript))
 
+    def _sheds(self, what: Shed) -> bool:
+        return self._load.shed(asyncio.get_running_loop().time()) >= what
+
     async def _judge_pause(self, command: do.JudgePause) -> None:
-        pcm = self._uplink.window(command.start_ms, command.end_ms)
-        probability = await self._judge.judge(pcm) if self._judge else None
+        probability = None
+        if self._judge and not self._sheds(Shed.JUDGED_PAUSES):
+            pcm = self._uplink.window(command.start_ms, command.end_ms)
+            probability = await self._judge.judge(pcm)
         metrics.pause_judged(probability)
         await self._inbox.put(ev.PauseJudged(command.pause_id, probability))
 

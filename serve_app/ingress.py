@@ -35,6 +35,8 @@ from serve_app.dialects import Dialect
 from serve_app.dialects.registry import POSTS, ROUTES
 from serve_app.dialects.routes import Handshake, Post
 from serve_app.errors import PeerError, Stage, StageError
+from serve_app.load import Load
+from serve_app.load_watch import watch
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.voices import VoicesEndpoint
@@ -112,6 +114,8 @@ class Ingress:
         new_decoder()
         self._judge = _new_judge(settings.turn.end_of_turn)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
+        self._load = Load(settings.limits.load())
+        self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
         self._warming = asyncio.ensure_future(self._warm_up())
 
     async def _warm_up(self) -> None:
@@ -166,7 +170,7 @@ class Ingress:
             route.check(handshake, self._keys)
             dialect = route.open(handshake)
             await self._check(dialect)
-            self._admission.admit()
+            self._admission.admit(self._load.shed(asyncio.get_running_loop().time()))
         except PeerError as error:
             metrics.refused(error.code)
             retry_after_s = self._settings.limits.retry_after_s
@@ -252,6 +256,7 @@ class Ingress:
                 ),
                 send_timeout_s=settings.limits.send_timeout_s,
                 judge=self._judge,
+                load=self._load,
             )
         )
         if request.resume is not None:

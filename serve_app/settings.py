@@ -22,6 +22,7 @@ from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.tooling import ToolPolicy
 from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
+from serve_app.load import LoadLimits
 from serve_app.tools import Endpoint
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -128,6 +129,11 @@ class LimitSettings(_Frozen):
     max_calls: Annotated[int, Field(ge=1)] = 64
     max_calls_default_proxy: Annotated[int, Field(ge=1)] = 12
     """Where it is lower, in place of `max_calls` behind Serve's own proxy."""
+    max_lag_ms: Milliseconds = 80
+    """No call is taken while the event loop is later than that 5 % of the time; at half of it no
+    partials are asked for, at three quarters no pause is judged."""
+    max_voice_wait_ms: Milliseconds = 400
+    """Nor while a first phrase would wait so long for a voice."""
     max_call_s: Seconds = 3_600.0
     idle_s: Seconds = 300.0
     send_timeout_s: Seconds = 10.0
@@ -137,6 +143,10 @@ class LimitSettings(_Frozen):
     max_tool_result_chars: Annotated[int, Field(ge=100, le=60_000)] = 4_000
     client_tool_s: Seconds = 15.0
     """How long a client may take to answer a tool call."""
+
+    def load(self) -> LoadLimits:
+        """At which load what is done without."""
+        return LoadLimits(self.max_lag_ms, self.max_voice_wait_ms)
 
 
 class Settings(_Frozen):

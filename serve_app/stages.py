@@ -11,6 +11,7 @@ from deployments.contracts import (
     AudioChunk,
     ReplyItem,
     ReplyRequest,
+    SpeechCapacity,
     SpeechRequest,
     SpeechWindow,
     StageInfo,
@@ -98,6 +99,11 @@ class RayStages:
             if language is not None and languages and primary_language(language) not in languages:
                 known = ", ".join(languages)
                 raise PeerError("invalid_request_error", f"language: {stage} speaks only {known}")
+
+    async def voice_wait_ms(self) -> float:
+        """How long a first phrase would wait at a replica of the voice. Raises StageError."""
+        capacity: SpeechCapacity = await self._tts.call("capacity", retry=False)
+        return capacity.first_wait_ms
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""

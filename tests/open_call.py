@@ -14,6 +14,7 @@ from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Dialect
 from serve_app.dialects.native import NativeDialect
+from serve_app.load import Load
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
 from serve_app.stages import Stages
@@ -49,6 +50,7 @@ def start(
     judge: PauseJudge | None = None,
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
+    load: Load | None = None,
 ) -> asyncio.Task[None]:
     """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
@@ -72,6 +74,7 @@ def start(
         ),
         send_timeout_s=SEND_TIMEOUT_S,
         judge=judge,
+        load=load or Load(),
     )
     return asyncio.create_task(Call(parts).run())
 
@@ -86,6 +89,7 @@ async def open_call(
     judge: PauseJudge | None = None,
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
+    load: Load | None = None,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
@@ -98,6 +102,7 @@ async def open_call(
         judge=judge,
         dialect=dialect,
         tools=tools,
+        load=load,
     )
     try:
         yield OpenCall(client, stages, task)

@@ -82,6 +82,11 @@ class TurnMachine:
         """The caller's turn is open: any voice frame may decide something."""
         return self._listening.turn_id is not None
 
+    @property
+    def needs_partials(self) -> bool:
+        """A recogniser that keeps state hears the turn by them."""
+        return self._policy.incremental_stt
+
     def deadline(self) -> float | None:
         """When to send a Tick; None once the call has ended."""
         if self.ended:

@@ -9,6 +9,7 @@ import pytest
 from serve_app.admission import Admission
 from serve_app.dialects import AudioFormat, CallRequest
 from serve_app.errors import PeerError
+from serve_app.load import Shed
 
 REQUEST = CallRequest(AudioFormat("opus", None), AudioFormat("pcm16", None))
 
@@ -26,6 +27,17 @@ def test_calls_are_taken_up_to_the_limit() -> None:
         1013,
     )
     assert admission.calls == 2
+
+
+@pytest.mark.parametrize("shed", [Shed.NOTHING, Shed.PARTIALS, Shed.JUDGED_PAUSES])
+def test_a_loaded_replica_takes_calls_until_nothing_else_can_be_spared(shed: Shed) -> None:
+    """And then refuses them as a full one does."""
+    admission = Admission(2, ())
+    admission.admit(shed)
+    with pytest.raises(PeerError) as caught:
+        admission.admit(Shed.NEW_CALLS)
+    assert caught.value.code == "at_capacity"
+    assert admission.calls == 1
 
 
 def test_a_call_that_is_over_makes_room() -> None:
