@@ -25,6 +25,7 @@ from bench.row import measure, warm_up
 from bench.systems import SYSTEMS, NotReady, Running, running
 from bench.yardstick import decisions_due
 
+PY_SPY = Path(sys.executable).with_name("py-spy")
 RATE = 250
 """Samples a second."""
 SETTLE_S = 8.0
@@ -96,7 +97,7 @@ async def _sample(server: Running) -> Counter[str]:
         folded = Path(directory) / "folded"
         options = ["-r", str(RATE), "-d", str(FOR_S), "-f", "raw", "-o", str(folded)]
         recorder = await asyncio.create_subprocess_exec(
-            "py-spy", "record", "--nonblocking", "-p", str(pid), *options, stdout=-3, stderr=-3
+            str(PY_SPY), "record", "--nonblocking", "-p", str(pid), *options, stdout=-3, stderr=-3
         )
         if await recorder.wait():
             raise NotReady("py-spy could not sample the ingress: may it trace processes?")

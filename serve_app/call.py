@@ -265,7 +265,7 @@ class Call:
                 self._outbox.put(event)
                 return
             case ev.AudioReceived(payload=payload):
-                for frame in self._uplink.accept(payload, in_turn=self._machine.in_turn):
+                for frame in self._uplink.accept(payload, self._machine.frames_together):
                     await self._inbox.put(frame)
                 return
             case ev.ConfigChanged():
@@ -274,6 +274,8 @@ class Call:
                 await self._check_request(event)
             case _:
                 pass
+        for frame in self._uplink.judge_waiting():  # What came before it counts before it.
+            await self._inbox.put(frame)
         await self._inbox.put(event)
 
     async def _check_request(self, request: ev.ReplyRequested) -> None:

@@ -27,7 +27,8 @@ from serve_app.audio.end_of_turn import DETECTORS
 from serve_app.audio.level import LevelTracker
 from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import FRAME_MS, EnergyVad, SileroVad
+from serve_app.audio.vad import EnergyVad, SileroVad
+from serve_app.audio.vad_batch import VadBatch
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
@@ -112,6 +113,7 @@ class Ingress:
         # What every call shares is loaded before the first call.
         SileroVad()
         new_decoder()
+        self._vads = VadBatch()
         self._judge = _new_judge(settings.turn.end_of_turn)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
@@ -244,7 +246,7 @@ class Ingress:
                     max_message_ms=MAX_MESSAGE_MS,
                     echo=EchoGuard() if settings.turn.echo_guard else None,
                     level=LevelTracker() if settings.turn.speculation != "off" else None,
-                    patience=policy.endpointing.start_ms // FRAME_MS,
+                    batch=self._vads,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from serve_app.audio.uplink import Uplink
-from serve_app.audio.vad import FRAME_MS
 from serve_app.call import Call, CallParts
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.turn import TurnMachine
@@ -66,7 +65,6 @@ def start(
             request.uplink,
             ScriptedVad(),
             policy.max_turn_ms + policy.prefix_ms,
-            patience=policy.endpointing.start_ms // FRAME_MS,
         ),
         stages=stages,
         reply_options=ReplyOptions(

@@ -22,6 +22,8 @@ from serve_app.audio.pcm import (
 from serve_app.audio.recent import RecentAudio
 from serve_app.audio.resample import Resampler
 from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, VoiceDetector
+from serve_app.audio.vad_batch import VadBatch
+from serve_app.conversation.endpointing import ONE_BY_ONE, FramesTogether
 from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
 from serve_app.dialects import AudioFormat, Codec
 from serve_app.errors import PeerError
@@ -30,6 +32,8 @@ _FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
 _SAMPLES_PER_MS = SPEECH_RATE // 1000
 _SURELY_NO_VOICE = 0.2
 """Well below every threshold at which a frame counts as voice, or still does."""
+_SURELY_VOICE = 0.8
+"""Above all usual ones. With a threshold above it a pause may be known one frame later."""
 
 EarEvent: TypeAlias = VoiceFrame | LevelDropped | LevelRose
 
@@ -42,10 +46,8 @@ class Uplink:
     0.1 to 0.3 s. How messages are cut changes nothing, so a caller may split long ones.
     With `echo` the agent's own voice is no voice; with `level` drops of the level are told too.
 
-    `patience` frames are judged together where the caller is silent and nothing hangs on the next
-    frame alone: after a wait the network's memory is no longer in the processor's caches, so that
-    the second and third frame cost a third of the first. No decision comes later for it if no
-    fewer frames of voice are needed to begin a turn.
+    Frames wait for each other where the conversation allows it (`FramesTogether`), and for the
+    other calls of their `batch`: judging several at once costs little more than judging one.
     """
 
     def __init__(
@@ -57,24 +59,25 @@ class Uplink:
         max_message_ms: int = 30_000,
         echo: EchoGuard | None = None,
         level: LevelTracker | None = None,
-        patience: int = 1,
+        batch: VadBatch | None = None,
     ) -> None:
         self._format: AudioFormat = format
         self._max_message_ms = max_message_ms
         self._decode = _decoder(format, max_message_ms)
-        self._vad = vad
+        self._vad = (batch or VadBatch()).join(vad)
         self._echo = echo
         self._level = level
         self._recent = RecentAudio(keep_ms * _SAMPLES_PER_MS)
         self._unframed = bytearray()
+        self._frames: list[Samples] = []
+        """Heard, and not judged."""
         self._framed_ms = 0
-        self._patience = patience
-        self._silent = False
+        self._probability = 0.5
 
-    def accept(self, payload: bytes, *, in_turn: bool = True) -> list[EarEvent]:
+    def accept(self, payload: bytes, together: FramesTogether = ONE_BY_ONE) -> list[EarEvent]:
         """Take one message; the frames that are due and the drops it shows, in order.
 
-        `in_turn`: every frame is due.
+        `together`: how many frames may wait for each other now.
 
         Raises PeerError, with nothing of the message taken in: `invalid_audio` (an odd number
         of PCM bytes, a bad Opus packet; the call goes on) or `message_too_big` (close 1009).
@@ -82,12 +85,18 @@ class Uplink:
         pcm = self._decode(payload)
         self._recent.append(pcm)
         self._unframed += pcm
-        least = 1 if in_turn or not self._silent else self._patience
-        events: list[EarEvent] = [*self._detect(least)]
-        if self._level:
-            events += self._level.push(pcm)
-            events.sort(key=_known_ms)
-        return events
+        self._cut_frames()
+        drops = self._level.push(pcm) if self._level else []
+        if not drops and len(self._frames) < self._least(together):
+            return []
+        return sorted([*self.judge_waiting(), *drops], key=_known_ms)
+
+    def judge_waiting(self) -> list[VoiceFrame]:
+        """The frames that waited for others, in order: they are due now."""
+        if not self._frames:
+            return []
+        frames, self._frames = self._frames, []
+        return [self._told(frame, p) for frame, p in zip(frames, self._vad.judge(), strict=True)]
 
     def use(self, format: AudioFormat) -> None:
         """The messages that follow are in another format."""
@@ -98,7 +107,8 @@ class Uplink:
     def overhear(self, pcm: bytes, rate: int) -> None:
         """Reply audio (int16 mono PCM) leaves now; its echo in the caller's is no voice."""
         if self._echo:
-            self._echo.play(pcm, rate, len(self._unframed) // BYTES_PER_SAMPLE)
+            unjudged = len(self._frames) * FRAME_SAMPLES + len(self._unframed) // BYTES_PER_SAMPLE
+            self._echo.play(pcm, rate, unjudged)
 
     def recall_overheard(self) -> None:
         """What of it was not heard yet never will be."""
@@ -120,21 +130,26 @@ class Uplink:
         start_ms = max(start_ms, self.oldest_ms)
         return self._recent.read(start_ms * _SAMPLES_PER_MS, end_ms * _SAMPLES_PER_MS)
 
-    def _detect(self, least: int) -> list[VoiceFrame]:
-        """The whole frames there are, if they are at least so many."""
+    def _cut_frames(self) -> None:
         count = len(self._unframed) // _FRAME_BYTES
-        if count < least:
-            return []
-        samples = to_float(self._unframed[: count * _FRAME_BYTES]).reshape(-1, FRAME_SAMPLES)
-        del self._unframed[: count * _FRAME_BYTES]
-        return [self._judge(frame) for frame in samples]
+        if count:
+            samples = to_float(self._unframed[: count * _FRAME_BYTES]).reshape(-1, FRAME_SAMPLES)
+            del self._unframed[: count * _FRAME_BYTES]
+            for frame in samples:
+                self._frames.append(frame)
+                self._vad.hear(frame)
 
-    def _judge(self, frame: Samples) -> VoiceFrame:
+    def _least(self, together: FramesTogether) -> int:
+        """How many frames make it worth while to judge them."""
+        if self._probability < _SURELY_NO_VOICE:
+            return together.silent
+        return together.voiced if self._probability > _SURELY_VOICE else 1
+
+    def _told(self, frame: Samples, probability: float) -> VoiceFrame:
         self._framed_ms += FRAME_MS
-        probability = self._vad.push(frame)
         if self._echo:
             probability = self._echo.judge(frame, probability)
-        self._silent = probability < _SURELY_NO_VOICE
+        self._probability = probability
         return VoiceFrame(probability, self._framed_ms)
 
 

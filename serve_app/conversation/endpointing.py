@@ -23,6 +23,20 @@ class EndpointingPolicy:
     resume_ms: int = 64
 
 
+@dataclass(frozen=True, slots=True)
+class FramesTogether:
+    """How many frames may be judged together with no decision coming later for it.
+
+    `silent`: where the last frame was surely no voice; `voiced`: where it surely was.
+    """
+
+    silent: int
+    voiced: int
+
+
+ONE_BY_ONE = FramesTogether(1, 1)
+
+
 class Endpointer:
     """Follows one call's voice frames. Times are milliseconds of the call's audio."""
 

@@ -26,6 +26,7 @@ from serve_app.conversation import events as ev
 from serve_app.conversation.asides import Asides
 from serve_app.conversation.commands import Command, EndCall, Tell
 from serve_app.conversation.discretion import Discretion
+from serve_app.conversation.endpointing import FRAME_MS, ONE_BY_ONE, FramesTogether
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import History
 from serve_app.conversation.listening import Listening
@@ -51,6 +52,8 @@ class TurnMachine:
         self._unanswered: list[HeardTurn] = []
         self._answers = True
         self._interruptible = True
+        self._in_silence = FramesTogether(policy.endpointing.start_ms // FRAME_MS, 1)
+        self._in_speech = FramesTogether(1, policy.speculate_after_ms // FRAME_MS)
         self._call_ends_at = now + policy.max_call_ms / 1000
         self._active_at = now
         self.ended = False
@@ -78,9 +81,16 @@ class TurnMachine:
         return self._replying.speculation
 
     @property
-    def in_turn(self) -> bool:
-        """The caller's turn is open: any voice frame may decide something."""
-        return self._listening.turn_id is not None
+    def frames_together(self) -> FramesTogether:
+        """Voice frames that may come together: as many as it takes to decide anything.
+
+        So much voice begins a turn; so much silence in one makes a pause. Over a reply any frame
+        of a turn may be the one that interrupts.
+        """
+        if self._listening.turn_id is None:
+            return self._in_silence
+        hasty = self._listening.endpoint_ms < self._policy.speculate_after_ms
+        return ONE_BY_ONE if hasty or self._replying.active else self._in_speech
 
     @property
     def needs_partials(self) -> bool:

@@ -18,7 +18,13 @@ from serve_app.audio.pcm import Samples, level_dbfs
 from serve_app.audio.resample import resample_all
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import FRAME_MS, EnergyVad, SileroVad
-from serve_app.conversation.endpointing import Endpointer, EndpointingPolicy
+from serve_app.audio.vad_batch import VadBatch
+from serve_app.conversation.endpointing import (
+    ONE_BY_ONE,
+    Endpointer,
+    EndpointingPolicy,
+    FramesTogether,
+)
 from serve_app.conversation.events import LevelDropped, LevelRose, VoiceFrame
 from serve_app.dialects import AudioFormat
 from serve_app.errors import PeerError
@@ -282,60 +288,123 @@ class FirstSample:
         return float(frame[0])
 
 
+class Always:
+    """Knows one answer."""
+
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
+
+    def push(self, _frame: Samples) -> float:
+        return self._probability
+
+
 def frame_of(probability: float) -> bytes:
     """A frame that FirstSample answers with about this."""
     return np.full(512, probability * 32_767, "<i2").tobytes()
 
 
-def patient() -> Uplink:
-    """An uplink that judges three frames at a time where nothing is said."""
-    return Uplink(AudioFormat("pcm16", 16_000), FirstSample(), 2000, patience=3)
+SILENCE = FramesTogether(3, 1)
+SPEECH = FramesTogether(1, 2)
 
 
-def counts(uplink: Uplink, probabilities: list[float], *, in_turn: bool) -> list[int]:
+def probing(batch: VadBatch | None = None) -> Uplink:
+    """An uplink whose frames say themselves how likely they are voice."""
+    return Uplink(AudioFormat("pcm16", 16_000), FirstSample(), 2000, batch=batch)
+
+
+def counts(uplink: Uplink, probabilities: list[float], together: FramesTogether) -> list[int]:
     """How many frames each message of one frame brings."""
-    return [len(uplink.accept(frame_of(value), in_turn=in_turn)) for value in probabilities]
+    return [len(uplink.accept(frame_of(value), together)) for value in probabilities]
 
 
 def test_silent_frames_wait_for_each_other() -> None:
     """Three at a time, in order, with their own times; none is lost."""
-    uplink = patient()
-    assert counts(uplink, [0.0] * 6, in_turn=False) == [1, 0, 0, 3, 0, 0]
-    last = uplink.accept(frame_of(0.6), in_turn=False)
+    uplink = probing()
+    assert counts(uplink, [0.0] * 6, SILENCE) == [1, 0, 0, 3, 0, 0]
+    last = uplink.accept(frame_of(0.6), SILENCE)
     assert [frame.end_ms for frame in last] == [160, 192, 224]
     assert [round(frame.probability, 1) for frame in last] == [0.0, 0.0, 0.6]
 
 
-def test_no_frame_waits_in_a_turn() -> None:
-    """Whatever is heard; the first of them brings those that waited."""
-    uplink = patient()
-    assert counts(uplink, [0.0] * 3, in_turn=False) == [1, 0, 0]
-    assert counts(uplink, [0.0] * 3, in_turn=True) == [3, 1, 1]
+def test_silent_frames_do_not_wait_in_a_turn() -> None:
+    """The first of them brings those that waited."""
+    uplink = probing()
+    assert counts(uplink, [0.0] * 3, SILENCE) == [1, 0, 0]
+    assert counts(uplink, [0.0] * 3, SPEECH) == [3, 1, 1]
+
+
+def test_sure_voice_waits_for_the_next_frame_in_a_turn() -> None:
+    """Two at a time, until one is not surely voice."""
+    assert counts(probing(), [0.9, 0.9, 0.9, 0.9, 0.7, 0.9, 0.9, 0.9], SPEECH) == [
+        *(1, 0, 2, 0, 2),
+        *(1, 0, 2),
+    ]
+
+
+def test_over_a_reply_no_frame_waits() -> None:
+    """Whatever is heard."""
+    assert counts(probing(), [0.9, 0.9, 0.0, 0.0, 0.0], ONE_BY_ONE) == [1] * 5
 
 
 def test_no_frame_waits_after_something_like_voice() -> None:
     """Until a frame is surely none."""
-    uplink = patient()
-    assert counts(uplink, [0.3, 0.6, 0.3, 0.1, 0.1, 0.1, 0.1], in_turn=False) == [
+    uplink = probing()
+    assert counts(uplink, [0.3, 0.6, 0.3, 0.1, 0.1, 0.1, 0.1], SILENCE) == [
         *(1, 1, 1, 1),
         *(0, 0, 3),
     ]
 
 
+def test_frames_that_wait_can_be_had_at_once() -> None:
+    """What comes after them in the call must not overtake them."""
+    uplink = probing()
+    assert counts(uplink, [0.0, 0.0, 0.0], SILENCE) == [1, 0, 0]
+    assert [frame.end_ms for frame in uplink.judge_waiting()] == [64, 96]
+    assert uplink.judge_waiting() == []
+
+
+def test_a_drop_of_the_level_brings_the_frames_that_wait() -> None:
+    """The machine hears of a drop with all that was heard before it."""
+    loud = np.tile(np.array([8000, -8000], "<i2"), 256).tobytes()
+    steady = Uplink(AudioFormat("pcm16", 16_000), Always(0.9), 2000, level=LevelTracker())
+    assert [len(steady.accept(loud, SPEECH)) for _ in range(20)] == [1, *[0, 2] * 9, 0]
+    events = steady.accept(bytes(1024), SPEECH)
+    assert [type(event) for event in events] == [VoiceFrame, LevelDropped, VoiceFrame]
+
+
+def known(
+    probabilities: list[float], silence: FramesTogether, speech: FramesTogether
+) -> list[tuple[int, str]]:
+    """When a turn began, and when it had paused for 64 ms: the messages that showed it."""
+    uplink, endpointer = probing(), Endpointer(EndpointingPolicy())
+    shown: list[tuple[int, str]] = []
+    for number, probability in enumerate(probabilities):
+        together = speech if endpointer.speaking else silence
+        for frame in uplink.accept(frame_of(probability), together):
+            spoke, paused = endpointer.speaking, endpointer.pause_ms >= 64
+            endpointer.hear(frame)
+            if endpointer.speaking and not spoke:
+                shown.append((number, "speech"))
+            if endpointer.pause_ms >= 64 and not paused:
+                shown.append((number, "pause"))
+    return shown
+
+
 @settings(deadline=None)
-@given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.4, 0.6, 0.9]), max_size=40))
-def test_no_turn_begins_later_for_patience(probabilities: list[float]) -> None:
-    """With as many frames as begin a turn, the message that opens it is the same."""
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.4, 0.6, 0.9]), max_size=60))
+def test_nothing_is_decided_later_for_frames_that_wait(probabilities: list[float]) -> None:
+    """The message that opens a turn, and the one that makes a pause, are the same."""
+    assert EndpointingPolicy().start_ms == SILENCE.silent * FRAME_MS
+    eager = known(probabilities, ONE_BY_ONE, ONE_BY_ONE)
+    assert known(probabilities, SILENCE, SPEECH) == eager
 
-    def opened_by(uplink: Uplink) -> int | None:
-        endpointer = Endpointer(EndpointingPolicy())
-        for number, probability in enumerate(probabilities):
-            for frame in uplink.accept(frame_of(probability), in_turn=endpointer.speaking):
-                endpointer.hear(frame)
-            if endpointer.speaking:
-                return number
-        return None
 
-    eager = Uplink(AudioFormat("pcm16", 16_000), FirstSample(), 2000)
-    assert EndpointingPolicy().start_ms == 3 * FRAME_MS
-    assert opened_by(patient()) == opened_by(eager)
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.6, 0.9])), max_size=60))
+def test_calls_of_one_batch_hear_what_they_hear_alone(said: list[tuple[int, float]]) -> None:
+    """The same frames, at the same messages, whoever else is judged with them."""
+    batch = VadBatch()
+    together, alone = [probing(batch) for _ in range(3)], [probing() for _ in range(3)]
+    for call, probability in said:
+        frame = frame_of(probability)
+        assert together[call].accept(frame, SILENCE) == alone[call].accept(frame, SILENCE)
