@@ -20,7 +20,8 @@ KEY_PROTOCOL: Final = "openai-insecure-api-key."
 class Handshake:
     """A WebSocket's opening request. Names of `headers` are in lower case.
 
-    `now` and `expires_at`, the latest end of the call, in seconds since 1970.
+    `now` and `expires_at`, the latest end of the call, in seconds since 1970. `owner`: whose key
+    the call is made with; "" where none is asked for.
     """
 
     call_id: str
@@ -29,6 +30,7 @@ class Handshake:
     headers: Mapping[str, str]
     now: int
     expires_at: int
+    owner: str = ""
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
