@@ -13,6 +13,7 @@ import ray
 import yaml
 from pydantic import ValidationError
 from ray import serve
+from ray.serve.context import _get_global_client  # pyright: ignore[reportPrivateUsage]
 
 from deployments import backends
 from deployments.llm import LanguageModelDeployment
@@ -20,6 +21,8 @@ from deployments.stt import SpeechToTextDeployment
 from deployments.tts import TextToSpeechDeployment
 from deployments.voices import VoiceStore
 from serve_app import gpu_plan
+from serve_app.access import exposure
+from serve_app.access.settings import from_environment
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
 from serve_app.ingress import Ingress
@@ -46,6 +49,8 @@ HEADROOM = 2
 def build(settings: Settings) -> serve.Application:
     """The whole graph. Raises ConfigError, in one line, where the plan cannot work."""
     settings = _overridden(settings)
+    settings = settings.model_copy(update={"auth": from_environment(settings.auth)})
+    exposure.check(_served_host(), settings.auth)
     stt = _chosen("stt", settings.stt)
     llm = _chosen("llm", settings.llm)
     tts = _chosen("tts", settings.tts)
@@ -65,6 +70,14 @@ def build(settings: Settings) -> serve.Application:
             tts.backend, tts.settings, VoiceStore(settings.voices_dir, settings.voices_redis_url)
         ),
     )
+
+
+def _served_host() -> str | None:
+    """Where Serve listens, which the builder is not told; None where it does not run yet."""
+    if not ray.is_initialized():
+        return None
+    client: Any = _get_global_client(raise_if_no_controller_running=False)
+    return None if client is None else client.http_config.host
 
 
 def _overridden(settings: Settings) -> Settings:
