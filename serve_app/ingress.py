@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
@@ -71,8 +71,7 @@ def _new_judge(name: str) -> PauseJudge | None:
 
 def _door() -> Door:
     """That of the replica that this process is."""
-    replica: Ingress = serve.get_replica_context().servable_object
-    return replica.door
+    return cast(Any, serve.get_replica_context()).servable_object.door
 
 
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)

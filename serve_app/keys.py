@@ -8,11 +8,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
 from serve_app.access.key_ring import new_key
 from serve_app.access.settings import KEYS_FILE, KeyLimits
+
+MOST_DAYS: Final = 36_500
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,8 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if not options.file:
         return _fail(f"name the file: --file keys.jsonl, or {KEYS_FILE}")
+    if options.days is not None and options.days not in range(1, MOST_DAYS + 1):
+        return _fail(f"--days is from 1 to {MOST_DAYS}")
     now = datetime.now(UTC).replace(microsecond=0)
-    expires = now + timedelta(days=options.days) if options.days else None
+    expires = None if options.days is None else now + timedelta(days=options.days)
     try:
         limits = KeyLimits(
             calls=options.calls,

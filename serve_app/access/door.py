@@ -74,7 +74,6 @@ class Doorkeeper:
     def __init__(self, app: ASGIApp, door: Callable[[], Door]) -> None:
         self._app = app
         self._door = door
-        self._with_cors: CORSMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request or a call through to its route, or say why not."""
@@ -82,15 +81,14 @@ class Doorkeeper:
             await self._call(scope, receive, send)
         elif scope["type"] == "http":
             # Outside, so that a listed page can read a refusal too.
-            if self._with_cors is None:
-                self._with_cors = CORSMiddleware(
-                    self._request,
-                    allow_origins=self._door().listed,
-                    allow_methods=["*"],
-                    allow_headers=["*"],
-                    expose_headers=["retry-after", "x-request-id"],
-                )
-            await self._with_cors(scope, receive, send)
+            with_cors = CORSMiddleware(
+                self._request,
+                allow_origins=self._door().listed,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["retry-after", "x-request-id"],
+            )
+            await with_cors(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -93,7 +93,8 @@ class LocalLimits:
     def _check_rate(self, use: Use) -> None:
         if use.per_minute is None:
             return
-        now, line = self._clock(), (use.key_id, use.kind)
+        now = self._clock()
+        line: tuple[str, Kind] = (use.key_id, use.kind)
         end, wait_s = after(self._lines.get(line, now), now, use.per_minute)
         if wait_s > 0:
             raise too_fast(use, wait_s)

@@ -23,11 +23,13 @@ def canonical(origin: str) -> str:
     """An origin as browsers write it. Raises ValueError for what is none."""
     written = origin.strip().removesuffix("/").lower()
     found = _ORIGIN.fullmatch(written)
-    if found is None or int(found[3] or 1) not in range(1, 65_536):
+    if found is None:
         raise ValueError(f"not an origin, as https://app.example.org: {origin!r}")
-    scheme, host, port = found.groups()
-    own_port = port is None or int(port) == _PORTS[scheme]
-    return f"{scheme}://{host}" if own_port else f"{scheme}://{host}:{int(port)}"
+    scheme, host = found[1], found[2]
+    port = int(found[3] or _PORTS[scheme])
+    if not 0 < port < 65_536:
+        raise ValueError(f"not a port: {port}")
+    return f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
 class Origins:
