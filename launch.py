@@ -59,6 +59,8 @@ def main(argv: list[str] | None = None) -> int:
         return run_graph(options.config, Path(options.graph))
     if options.keep:
         return keep(sys.stdin)
+    if options.allow_anonymous:
+        os.environ["PARLEY_ALLOW_ANONYMOUS"] = "1"
     try:
         _launch(plan_of(Path(options.config), options.host, options.port, options.front_door))
     except LaunchError as error:
@@ -74,6 +76,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", default=str(ROOT / "serve_config.embedded.yaml"))
     parser.add_argument("--host", help="in place of the config file's; 0.0.0.0: every interface")
     parser.add_argument("--port", type=int, help="in place of the config file's")
+    parser.add_argument(
+        "--allow-anonymous",
+        action="store_true",
+        help="serve other machines without keys: whoever reaches the port may call",
+    )
     parser.add_argument(
         "--front-door",
         choices=("fast", "default"),

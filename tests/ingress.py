@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from deployments.contracts import Cloning, StageInfo, Transcript, Voice
+from deployments.contracts import Cloning, StageInfo, TextDelta, Transcript, Voice
 from tests.fake_handles import FakeHandle
 from tests.fakes import spoken
 
@@ -39,7 +39,7 @@ def handles() -> tuple[FakeHandle, FakeHandle, FakeHandle]:
     voices = (Voice("robot"),)
     return (
         FakeHandle(describe=[[StageInfo("fake")]], transcribe=[[Transcript("hello there")]]),
-        FakeHandle(describe=[[StageInfo("fake")]], reply=[[]]),
+        FakeHandle(describe=[[StageInfo("fake")]], reply=[[TextDelta("Good morning.")]]),
         FakeHandle(
             describe=[[StageInfo("fake", voices=("robot",), cloning=Cloning(min_s=3.0))]],
             speak=[spoken("Good morning.")],
