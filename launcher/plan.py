@@ -103,7 +103,9 @@ def graph_environment(plan: Plan, run_dir: Path, inherited: Mapping[str, str]) -
 def haproxy_places(run_dir: Path) -> dict[str, str]:
     """HAProxy's files and side ports, so that two of them can live on one machine.
 
-    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57.
+    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57. HAProxy
+    sends what comes before a replica is up to Serve's own proxy, whose port several graphs can
+    listen at: at the same one they would answer each other's calls.
     """
     home = run_dir / "h"
     return {
@@ -112,6 +114,7 @@ def haproxy_places(run_dir: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port(8500)),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port(9101)),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port(8404)),
     }

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
-from serve_app import metrics
+from serve_app import metrics, text_log
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
 from serve_app.conversation import announcements as say
@@ -69,6 +69,8 @@ class CallParts:
     """Says whether a pause ends a turn; without one the pause's length alone does."""
     load: Load = field(default_factory=Load)
     """The replica's: says what to do without."""
+    log_text: bool = False
+    """What is said goes to the log."""
 
 
 class Call:
@@ -83,6 +85,7 @@ class Call:
         self._stages = parts.stages
         self._judge = parts.judge
         self._load = parts.load
+        self._log_text = parts.log_text
         self._judging: asyncio.Task[None] | None = None
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
@@ -178,6 +181,8 @@ class Call:
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
         metrics.observe(announcement)
+        if self._log_text:
+            text_log.note(self._id, announcement)
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:

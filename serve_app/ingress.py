@@ -258,6 +258,7 @@ class Ingress:
                 send_timeout_s=settings.limits.send_timeout_s,
                 judge=self._judge,
                 load=self._load,
+                log_text=settings.log_text,
             )
         )
         if request.resume is not None:

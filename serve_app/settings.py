@@ -178,6 +178,8 @@ class Settings(_Frozen):
     signing_key_env: str = "PARLEY_SIGNING_KEY"
     """The environment variable that signs short-lived keys; without it a replica knows its own."""
     auth: AuthSettings = AuthSettings()
+    log_text: bool = False
+    """What callers and the agent say goes to the log; else no word of it does."""
     vllm_urls: tuple[Annotated[str, AfterValidator(checked)], ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
     tools: tuple[ToolSettings, ...] = ()
@@ -252,10 +254,8 @@ class Settings(_Frozen):
 
 def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:
     """The model that the environment chooses for a stage, if any."""
-    for variable in _OVERRIDES[stage]:
-        if value := os.environ.get(variable, "").strip():
-            return value
-    return None
+    values = (os.environ.get(variable, "").strip() for variable in _OVERRIDES[stage])
+    return next(filter(None, values), None)
 
 
 def endpoints(tools: Sequence[ToolSettings]) -> list[Endpoint]:

@@ -45,7 +45,7 @@ class OpenAI:
 
     The key is read from the environment variable that `api_key_env` names; it goes to `base_url`
     alone; an empty name sends none. A request's `server_url` is asked with no key, for the first
-    model it lists. A server that redirects names another, which nobody has allowed: it is not asked.
+    model it lists. Redirects are not followed: they name servers that nobody has allowed.
     `timeout_s` bounds the wait for a connection and for each next piece of the reply.
     `history_tokens` is an estimate by characters: the tokenizer is at the server.
     """
