@@ -69,8 +69,6 @@ class CallParts:
     """Says whether a pause ends a turn; without one the pause's length alone does."""
     load: Load = field(default_factory=Load)
     """The replica's: says what to do without."""
-    log_text: bool = False
-    """What is said goes to the log."""
 
 
 class Call:
@@ -85,7 +83,6 @@ class Call:
         self._stages = parts.stages
         self._judge = parts.judge
         self._load = parts.load
-        self._log_text = parts.log_text
         self._judging: asyncio.Task[None] | None = None
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
@@ -181,8 +178,7 @@ class Call:
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
         metrics.observe(announcement)
-        if self._log_text:
-            text_log.note(self._id, announcement)
+        text_log.note(self._id, announcement)
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:

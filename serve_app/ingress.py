@@ -20,7 +20,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import progress
 from deployments.contracts import SPEECH_RATE
-from serve_app import metrics
+from serve_app import metrics, text_log
 from serve_app.access.door import Door, Doorkeeper, knock_of, visitor_of
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
@@ -104,6 +104,7 @@ class Ingress:
         tts: DeploymentHandle[Any],
     ) -> None:
         self._settings = settings
+        text_log.allow(settings.log_text)
         self._keys = settings.keys()
         self.door = Door(settings.auth, self._keys, ROUTES, POSTS)
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
@@ -258,7 +259,6 @@ class Ingress:
                 send_timeout_s=settings.limits.send_timeout_s,
                 judge=self._judge,
                 load=self._load,
-                log_text=settings.log_text,
             )
         )
         if request.resume is not None:

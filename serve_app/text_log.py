@@ -6,11 +6,18 @@ import logging
 
 from serve_app.conversation.announcements import Announcement, FinalTranscript, ReplyDone
 
-log = logging.getLogger("parley.text")
+log = logging.getLogger("ray.serve.text")
+"""Below Serve's own, whose handlers write what a replica says."""
+log.disabled = True
+
+
+def allow(wanted: bool) -> None:
+    """Whether this process may log what is said; it may not unless it is told so."""
+    log.disabled = not wanted
 
 
 def note(call_id: str, announcement: Announcement) -> None:
-    """Log the turns and replies among what a client is told."""
+    """Log the turns and replies among what a client is told, where that is allowed."""
     match announcement:
         case FinalTranscript(text=text):
             log.info("call %s: caller: %s", call_id, ascii(text))

@@ -61,7 +61,12 @@ async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
     context = SimpleNamespace(servable_object=replica)
     with patch.object(serve, "get_replica_context", lambda: context):
         await replica._warming
-        yield api
+        try:
+            yield api
+        finally:
+            # Serve ends a replica with its process.
+            replica._watching.cancel()
+            await asyncio.wait([replica._watching])
 
 
 def web(app: Any, **headers: str) -> httpx.AsyncClient:

@@ -50,7 +50,6 @@ def start(
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
     load: Load | None = None,
-    log_text: bool = False,
 ) -> asyncio.Task[None]:
     """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
@@ -74,7 +73,6 @@ def start(
         send_timeout_s=SEND_TIMEOUT_S,
         judge=judge,
         load=load or Load(),
-        log_text=log_text,
     )
     return asyncio.create_task(Call(parts).run())
 
@@ -90,7 +88,6 @@ async def open_call(
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
     load: Load | None = None,
-    log_text: bool = False,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
@@ -104,7 +101,6 @@ async def open_call(
         dialect=dialect,
         tools=tools,
         load=load,
-        log_text=log_text,
     )
     try:
         yield OpenCall(client, stages, task)

@@ -21,12 +21,15 @@ from serve_app.access.origins import Origins
 from serve_app.access.redis_limits import RedisLimits
 from serve_app.access.settings import AuthSettings
 from serve_app.dialects.routes import Handshake, Keys, PostRoute, Route
-from serve_app.errors import PeerError
+from serve_app.errors import ConfigError, PeerError
 from serve_app.rest.answers import refusal
 from serve_app.websocket import deny, refuse
 
 RETRY_AFTER_S: Final = 1
 """Where a refusal does not say."""
+
+LEAST_SIGNING_BYTES: Final = 16
+"""Who guesses the signing key can make short-lived keys."""
 
 _VISITOR: Final = "parley.visitor"
 
@@ -45,6 +48,8 @@ class Door:
         self.routes = {route.path: route for route in routes}
         signed = {route.path for route in (*self.routes.values(), *posts) if route.signed}
         file = auth.keys_file
+        if file is not None and len(keys.signing) < LEAST_SIGNING_BYTES:
+            raise ConfigError("the signing key is too short: openssl rand -hex 32 makes one")
         self._file = None if file is None else KeyFile(file, time.monotonic())
         origins = Origins(auth.origins, keys.public_origin, any_own_name=file is not None)
         self._gate = Gate(keys, origins, signed)

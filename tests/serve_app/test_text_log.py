@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serve_app import text_log
 from serve_app.errors import StageFailed, StageTimeout
 from tests.fakes import FakeStages
 from tests.open_call import open_call
@@ -55,8 +56,12 @@ async def test_no_word_is_logged(fails: str, caplog: pytest.LogCaptureFixture) -
 @in_virtual_time
 async def test_it_is_logged_where_it_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
     """Turns and replies by call, in letters that no terminal obeys."""
-    with caplog.at_level(logging.INFO, "parley.text"):
-        await converse(FakeStages(finals=[[SAID + "\x1b[2J"]], replies=[[ANSWERED]]), log_text=True)
-    told = [record.getMessage() for record in caplog.records if record.name == "parley.text"]
+    text_log.allow(True)
+    try:
+        with caplog.at_level(logging.INFO, text_log.log.name):
+            await converse(FakeStages(finals=[[SAID + "\x1b[2J"]], replies=[[ANSWERED]]))
+    finally:
+        text_log.allow(False)
+    told = [record.getMessage() for record in caplog.records if record.name == text_log.log.name]
     assert told[0] == "call call: caller: 'zebra crossing\\x1b[2J'"
     assert [line.split(": ")[1] for line in told] == ["caller", "agent", "agent"]

@@ -18,6 +18,7 @@ from serve_app.access.gate import Visitor
 from serve_app.access.key_ring import new_key
 from serve_app.access.settings import AuthSettings, KeyLimits
 from serve_app.dialects.routes import Keys
+from serve_app.errors import ConfigError
 from tests.ingress import STAGES, Ingress, Settings, ring_up, web
 
 
@@ -33,7 +34,15 @@ def shown(tmp_path: Path) -> str:
 def door(tmp_path: Path, shown: str) -> Door:
     """A door with that key, and no route."""
     del shown
-    return Door(AuthSettings(keys_file=str(tmp_path / "keys")), Keys(b"s"), (), ())
+    return Door(AuthSettings(keys_file=str(tmp_path / "keys")), Keys(bytes(16)), (), ())
+
+
+def test_a_short_signing_key_is_refused(tmp_path: Path, door: Door) -> None:
+    """Who guesses it could make keys; where none are asked for there is nothing to make."""
+    del door
+    with pytest.raises(ConfigError, match="too short"):
+        Door(AuthSettings(keys_file=str(tmp_path / "keys")), Keys(bytes(15)), (), ())
+    Door(AuthSettings(), Keys(bytes(15)), (), ())
 
 
 async def test_the_owner_is_known_behind_it(door: Door, shown: str) -> None:
@@ -96,7 +105,7 @@ async def test_a_server_that_knows_no_denial_closes() -> None:
         return {"type": "websocket.connect"}
 
     auth = AuthSettings(origins=("https://app.example.org",))
-    door = Door(auth, Keys(b"s"), (), ())
+    door = Door(auth, Keys(bytes(16)), (), ())
     scope = {
         "type": "websocket",
         "path": "/x",
