@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -65,9 +66,11 @@ async def test_keys_come_and_go_while_it_runs(guarded: Guarded) -> None:
 def test_the_network_is_not_served_without_keys() -> None:
     """Serve knows where it listens, and the builder asks it: one line says what to do."""
     options = ["--host", "0.0.0.0", "--port", str(free_port(21_000)), "--front-door", "default"]
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("PARLEY_")}
     launcher = subprocess.run(
         [sys.executable, "launch.py", "--config", str(CONFIG), *options],
         cwd=ROOT,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=200,
