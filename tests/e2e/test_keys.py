@@ -65,7 +65,7 @@ async def test_keys_come_and_go_while_it_runs(guarded: Guarded) -> None:
 
 def test_the_network_is_not_served_without_keys() -> None:
     """Serve knows where it listens, and the builder asks it: one line says what to do."""
-    options = ["--host", "0.0.0.0", "--port", str(free_port(21_000)), "--front-door", "default"]
+    options = ["--host", "0.0.0.0", "--port", str(free_port(23_400)), "--front-door", "default"]
     environment = {name: v for name, v in os.environ.items() if not name.startswith("PARLEY_")}
     launcher = subprocess.run(
         [sys.executable, "launch.py", "--config", str(CONFIG), *options],
