@@ -42,6 +42,12 @@ log = logging.getLogger("ray.serve")
 MEMORY_SHARE = "gpu_memory_utilization"
 """The setting of vLLM that says how much of a card it takes."""
 
+VOICE_SCALING = {
+    "policy_function": "serve_app.autoscaling:ByLoadAndQueueAge",
+    "policy_kwargs": {"per_replica": 2, "max_queue_age_ms": 200},
+}
+"""A voice with a phrase running and one waiting is busy; a first phrase should not wait longer."""
+
 HEADROOM = 2
 """Slots of a replica per admitted call: a refusal needs one too, or its handshake hangs."""
 
@@ -66,7 +72,7 @@ def build(settings: Settings) -> serve.Application:
         LanguageModelDeployment.options(**_options(llm, slots)).bind(
             llm.backend, llm.settings, *after
         ),
-        TextToSpeechDeployment.options(**_options(tts, slots)).bind(
+        TextToSpeechDeployment.options(**_options(tts, slots, policy=VOICE_SCALING)).bind(
             tts.backend, tts.settings, VoiceStore(settings.voices_dir, settings.voices_redis_url)
         ),
     )
@@ -147,8 +153,11 @@ def _limits(limits: LimitSettings) -> LimitSettings:
     return limits.model_copy(update={"max_calls": most})
 
 
-def _options(stage: StageSettings, slots: int) -> dict[str, Any]:
-    """How Serve runs a stage: its slots, and its placement where the settings have one."""
+def _options(stage: StageSettings, slots: int, **scaling: Any) -> dict[str, Any]:
+    """How Serve runs a stage: its slots, and its placement where the settings have one.
+
+    `scaling`: what decides between the bounds of its placement, in place of Serve's own policy.
+    """
     options: dict[str, Any] = {"max_ongoing_requests": slots}
     if (placement := stage.placement) is None:
         return options
@@ -156,7 +165,7 @@ def _options(stage: StageSettings, slots: int) -> dict[str, Any]:
     if placement.most_replicas == placement.replicas:
         return {**options, "num_replicas": placement.replicas}
     bounds = {"min_replicas": placement.replicas, "max_replicas": placement.most_replicas}
-    return {**options, "autoscaling_config": bounds}
+    return {**options, "autoscaling_config": {**bounds, **scaling}}
 
 
 def _actor_options(placement: Placement) -> dict[str, Any]:

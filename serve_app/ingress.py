@@ -31,6 +31,7 @@ from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import EnergyVad, SileroVad
 from serve_app.audio.vad_batch import VadBatch
+from serve_app.autoscaling import QUEUE_AGE
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
@@ -128,6 +129,10 @@ class Ingress:
                     await self._stages.describe(stage)
                 except StageError as error:
                     log.info("waiting for %s: %s", stage, error)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """How late this replica's event loop is: the age of what waits in it."""
+        return {QUEUE_AGE: self._load.lag_ms(asyncio.get_running_loop().time())}
 
     @api.get("/healthz")
     async def healthz(self) -> dict[str, str]:
