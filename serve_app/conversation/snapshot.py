@@ -9,7 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 
 from deployments.contracts import Message
-from serve_app.conversation.announcements import ReplyDone, ReplyStarted, ToolCalled
+from serve_app.conversation.announcements import (
+    ConversationResumed,
+    ReplyDone,
+    ReplyStarted,
+    ToolCalled,
+)
 from serve_app.conversation.commands import Command, ContinueReply, RunTool, Tell
 from serve_app.conversation.events import ConfigChanged, ReplyRequested
 from serve_app.conversation.history import Entry
@@ -61,6 +66,28 @@ class Snapshot:
     unanswered: tuple[Entry, ...] = ()
     requests: tuple[ReplyRequested, ...] = ()
     lasted_s: float = field(default=0.0, compare=False)
+
+    def said(self) -> tuple[Entry, ...]:
+        """The history to go on with: what was heard of the reply that was cut is in it."""
+        cut: list[Entry] = []
+        if self.cut and self.cut.request.remembered:
+            cut += [Entry("", message) for message in self.cut.exchange]
+            if self.cut.heard:
+                cut.append(Entry(self.cut.reply_id, Message("assistant", self.cut.heard)))
+        return (*self.messages, *cut, *self.unanswered)
+
+    def told(self) -> ConversationResumed:
+        """What a client that comes back is told of it."""
+        said = [entry.message for entry in self.said()]
+        last = max((at for at, one in enumerate(said) if one.role == "user"), default=None)
+        after = [] if last is None else said[last + 1 :]
+        heard = [one.content for one in after if one.role == "assistant" and one.content]
+        return ConversationResumed(
+            turns=self.turns + len(self.unanswered),
+            messages=len(said),
+            last_turn="" if last is None else said[last].content,
+            heard=" ".join(heard),
+        )
 
     def owed(self, language: str) -> list[ReplyRequested]:
         """The replies to begin with; `language` is the call's, where the client settled none."""

@@ -100,13 +100,8 @@ class TurnMachine:
         """Go on with a conversation that broke off. Before the first event, which begins what
         is owed: the rest of the reply that was cut, or an answer if nothing of one was heard."""
         history, requests = self._history, self._replying.requests
-        for entry in kept.messages:
+        for entry in kept.said():
             history.insert(entry.message, entry.message_id)
-        if kept.cut and kept.cut.request.remembered:
-            history.add_exchange(kept.cut.exchange)
-            history.add_agent(kept.cut.heard, kept.cut.reply_id)
-        for entry in kept.unanswered:
-            history.add_caller(entry.message.content, entry.message_id)
         for request in kept.owed(self._policy.language or "en"):
             requests.add(request)
         history.turns = kept.turns + len(kept.unanswered)

@@ -12,7 +12,6 @@ from deployments.contracts import Message, Tool, ToolCall
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.commands import ContinueReply, RunTool, StartReply, Tell
-from serve_app.conversation.history import Entry
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.snapshot import CutReply, Snapshot, decisive, merged, unheard
 from serve_app.conversation.spoken_text import SpokenText
@@ -85,6 +84,21 @@ def test_a_reply_goes_on_where_it_was_not_heard() -> None:
         ("assistant", rest.text),
         ("user", "bye"),
     )
+
+
+def test_what_a_client_is_told_of_it() -> None:
+    """Turns, messages, the last turn, and what was heard of its answer, in both its pieces."""
+    play = Playbook(TurnPolicy())
+    play.speaking(WORDS)
+    play.wait(1_000)
+    second = broken_off(play)
+    second(ev.ConfigChanged())
+    second(ev.ReplyTextWritten("reply-2", second.replies["reply-2"].text))
+    second.voice(second.replies["reply-2"].text)
+    second.wait(800)
+    told = second.machine.snapshot(second.now).told()
+    assert told == say.ConversationResumed(1, 3, "hi", "One two three four five six seven")
+    assert Snapshot().told() == say.ConversationResumed(0, 0, "", "")
 
 
 def test_it_may_break_off_again_in_the_rest() -> None:
@@ -230,12 +244,7 @@ def test_any_conversation_goes_on_elsewhere(seed: int, steps: int) -> None:
     twin = Playbook(FAST)
     twin.machine.restore(kept)
     again = elsewhere.machine.snapshot(elsewhere.now)
-    expected = [*kept.messages]
-    if kept.cut and kept.cut.request.remembered:
-        expected += [Entry("", message) for message in kept.cut.exchange]
-        if kept.cut.heard:
-            expected.append(Entry(kept.cut.reply_id, Message("assistant", kept.cut.heard)))
-    assert again.messages == (*expected, *kept.unanswered)
+    assert again.messages == kept.said()
     assert again.config == kept.config
     assert (again.replies, again.unanswered, again.cut) == (kept.replies, (), None)
     assert again.turns == kept.turns + len(kept.unanswered)
