@@ -16,6 +16,7 @@ from serve_app.dialects.native import NativeDialect
 from serve_app.load import Load
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
+from serve_app.resume.line import Line
 from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
 from tests.fake_socket import FakeSocket
@@ -50,6 +51,7 @@ def start(
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
     load: Load | None = None,
+    line: Line | None = None,
 ) -> asyncio.Task[None]:
     """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
@@ -73,6 +75,7 @@ def start(
         send_timeout_s=SEND_TIMEOUT_S,
         judge=judge,
         load=load or Load(),
+        line=line,
     )
     return asyncio.create_task(Call(parts).run())
 

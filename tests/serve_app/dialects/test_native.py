@@ -16,7 +16,9 @@ from serve_app.conversation.announcements import (
     Announcement,
     CallError,
     CallReady,
+    ConversationResumed,
     FinalTranscript,
+    Moving,
     PartialTranscript,
     ReplyAudio,
     ReplyDone,
@@ -36,6 +38,8 @@ from serve_app.errors import PeerError
 
 _TYPES: dict[type[object], str | None] = {
     CallReady: "ready",
+    ConversationResumed: "resumed",
+    Moving: "moving",
     SpeechStarted: "speech_started",
     SpeechStopped: "speech_stopped",
     PartialTranscript: "partial",
@@ -100,13 +104,15 @@ def test_a_refused_message_leaves_the_dialect_usable(messages: list[str | bytes]
 
 
 def test_ready_names_the_formats():
-    """`ready` repeats what is in force, and the unit of `played`."""
-    ready = CallReady("c1", voice="en-us", language=None)
+    """`ready` repeats what is in force, and the unit of `played`, and how to come back."""
+    ready = CallReady("c1", voice="en-us", language=None, resume="token", resume_s=120.0)
     assert _json_of(ready, codec="pcm16", rate="8000", reply="opus") == {
         "type": "ready",
         "call_id": "c1",
         "voice": "en-us",
         "language": None,
+        "resume": "token",
+        "resume_s": 120.0,
         "uplink": {"codec": "pcm16", "rate": 8000},
         "reply": {"codec": "opus", "played_unit": "ms"},
     }
