@@ -66,7 +66,7 @@ async def test_a_caller_who_vanishes_stops_everything(stepping: Graph) -> None:
     """A connection that is cut mid-reply leaves no work behind."""
     async with calling(stepping.url, **QUERY) as caller:
         await speaking(caller)
-        caller.client._socket.transport.abort()
+        caller.client._connection.abort()
         gone_at = time.monotonic()
         with contextlib.suppress(CallLost):
             await caller.until_closed()
@@ -142,9 +142,9 @@ async def room_for_all(graph: Graph) -> None:
 async def test_bad_input_gets_a_typed_error_and_the_call_goes_on(stepping: Graph) -> None:
     """Odd bytes and broken JSON are dropped; the next turn is answered."""
     async with calling(stepping.url, **QUERY) as caller:
-        await caller.client._socket.send(b"\x01\x02\x03")
+        await caller.client._connection.send(b"\x01\x02\x03")
         assert (await caller.until_a(told.ServerError)).code == "invalid_audio"
-        await caller.client._socket.send("{not json")
+        await caller.client._connection.send("{not json")
         assert (await caller.until_a(told.ServerError)).code == "invalid_request_error"
         await speaking(caller)
 
