@@ -3,15 +3,19 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from clients import events as told
+from clients.returning import Backoff
+from tests import redis_server
+from tests.e2e.caller import calling
 from tests.e2e.graph import Graph, running
 
 pytestmark = pytest.mark.timeout(240)
@@ -31,15 +35,33 @@ applications:
 """
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 BACK_S = 30.0
+CALLS = 6
 
 
-@pytest.fixture(scope="module")
-def graph(front_door: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """Conversations are kept in memory."""
-    directory = tmp_path_factory.mktemp("resume")
+@contextmanager
+def kept(resume: str, front_door: str, directory: Path) -> Iterator[Graph]:
+    """The graph of resume_graph.py, with these settings of `resume`."""
     config = directory / "resume.yaml"
-    config.write_text(CONFIG.replace("RESUME", "{store: memory}"))
+    config.write_text(CONFIG.replace("RESUME", resume))
     with running(config, front_door, directory) as graph:
+        yield graph
+
+
+@pytest.fixture(scope="module", params=["fast, memory", "default, redis"])
+def graph(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Graph]:
+    """Behind each front door, with a store of each kind."""
+    front_door, store = request.param.split(", ")
+    directory = tmp_path_factory.mktemp("resume")
+    if store == "memory":
+        with kept("{store: memory}", front_door, directory) as graph:
+            yield graph
+        return
+    with (
+        redis_server.running(directory) as url,
+        kept(f"{{store: redis, redis_url: '{url}'}}", front_door, directory) as graph,
+    ):
         yield graph
 
 
@@ -82,7 +104,7 @@ class Call:
 
 
 @asynccontextmanager
-async def calling(graph: Graph, token: str | None = None) -> AsyncIterator[Call]:
+async def connected(graph: Graph, token: str | None = None) -> AsyncIterator[Call]:
     """A connection, tried for as long as replicas may take to be back."""
     url = f"{graph.url}?codec=pcm16" + (f"&resume={token}" if token else "")
     async with asyncio.timeout(BACK_S):
@@ -96,20 +118,39 @@ async def calling(graph: Graph, token: str | None = None) -> AsyncIterator[Call]
         yield Call(socket)
 
 
-def holder(graph: Graph) -> psutil.Process:
-    """The ingress replica that a call is at: the one with a second connection of the client's."""
-    counts = {p: connections(p) for p in graph.replicas("Ingress")}
-    return max(counts, key=lambda process: counts[process])
+async def test_one_of_two_ingresses_is_killed(graph: Graph) -> None:
+    """Its calls come back at the other by themselves, each to its own conversation; the other's
+    calls notice nothing."""
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(calling(graph.url, codec="pcm16", reconnect=Backoff()))
+            for _ in range(CALLS)
+        ]
+        for number, caller in enumerate(opened):
+            await caller.client.send_text(f"word{number}")
+            await caller.until_a(told.ReplyDone)
+            caller.events.clear()
+        victim, _ = graph.replicas("Ingress")
+        victim.send_signal(signal.SIGKILL)
+        began = asyncio.get_running_loop().time()
+        for number, caller in enumerate(opened):
+            await caller.client.send_text(f"more{number}")
+            await caller.until(_says(f"You said word{number} and then more{number}."), 30)
+        print(f"all calls answered after {asyncio.get_running_loop().time() - began:.1f} s")
+        came_back = [caller for caller in opened if caller.of(told.Reconnecting)]
+        assert 0 < len(came_back) < CALLS
+        for caller in came_back:
+            (resumed,) = caller.of(told.Resumed)
+            assert resumed.turns == 1
 
 
-def connections(process: psutil.Process) -> int:
-    """Sockets with a peer."""
-    return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
+def _says(text: str) -> Callable[[object], bool]:
+    return lambda event: isinstance(event, told.ReplyDone) and event.heard == text
 
 
-async def test_a_killed_ingress_loses_no_conversation(graph: Graph) -> None:
-    """SIGKILL in mid-reply: at the other replica the caller hears the rest, and is known."""
-    async with calling(graph) as call:
+async def test_both_are_killed_in_mid_reply(graph: Graph) -> None:
+    """The conversation outlives them: the caller hears the rest of the reply, and is known."""
+    async with connected(graph) as call:
         token = (await call.until("ready"))["resume"]
         await call.say("apples")
         await call.until("reply_done")
@@ -120,7 +161,7 @@ async def test_a_killed_ingress_loses_no_conversation(graph: Graph) -> None:
         for process in graph.replicas("Ingress"):
             process.send_signal(signal.SIGKILL)
         assert await call.close_code() != 1000
-    async with calling(graph, token) as call:
+    async with connected(graph, token) as call:
         ready = await call.until("ready")
         assert ready["resume"] == token
         resumed = await call.until("resumed")
@@ -134,3 +175,30 @@ async def test_a_killed_ingress_loses_no_conversation(graph: Graph) -> None:
         await call.say("pears")
         text = await call.until("reply_text")
         assert text["delta"] == f"You said apples and then {LONG} and then pears."
+
+
+async def test_redis_outlives_the_graph(tmp_path: Path) -> None:
+    """Stopped as Ctrl-C stops it, and started again: the conversation is there."""
+    with redis_server.running(tmp_path) as url:
+        resume = f"{{store: redis, redis_url: '{url}'}}"
+        with kept(resume, "fast", tmp_path) as graph:
+            async with connected(graph) as call:
+                token = (await call.until("ready"))["resume"]
+                await call.say("apples")
+                await call.until("reply_done")
+        with kept(resume, "fast", tmp_path) as graph:
+            async with connected(graph, token) as call:
+                resumed = await call.until("resumed")
+                assert (resumed["turns"], resumed["heard"]) == (1, "You said apples.")
+                await call.say("pears")
+                done = await call.until("reply_done")
+    assert done["heard"] == "You said apples and then pears."
+
+
+async def test_a_token_that_is_none(graph: Graph) -> None:
+    """Said so after `ready`, and a new conversation begins under a new token."""
+    async with connected(graph, "abc") as call:
+        assert (await call.until("ready"))["resume"] not in (None, "abc")
+        assert (await call.until("error"))["code"] == "resume_unavailable"
+        await call.say("apples")
+        assert (await call.until("reply_done"))["heard"] == "You said apples."

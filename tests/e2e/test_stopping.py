@@ -251,7 +251,7 @@ async def socket_messages(socket: ClientConnection) -> AsyncIterator[str | bytes
 
 
 async def test_resume_is_answered_and_the_call_goes_on(stepping: Graph) -> None:
-    """Not built yet: said so after `ready`, and a fresh call begins."""
+    """Where nothing is kept: said so after `ready`, and a fresh call begins."""
     async with connect(f"{stepping.url}?codec=pcm16&resume=abc", compression=None) as socket:
         assert '"ready"' in str(await socket.recv())
         assert "resume_unavailable" in str(await socket.recv())
