@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from serve_app.audio.uplink import Uplink
 from serve_app.call import Call, CallParts
@@ -39,7 +40,7 @@ class OpenCall:
         await self.task
 
 
-def start(
+def made(
     stages: Stages,
     client: FakeSocket,
     policy: TurnPolicy | None = None,
@@ -52,8 +53,8 @@ def start(
     tools: ToolRunner | None = None,
     load: Load | None = None,
     line: Line | None = None,
-) -> asyncio.Task[None]:
-    """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
+) -> Call:
+    """A call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
     dialect = dialect or NativeDialect({"codec": "pcm16", **(query or {})})
     request = dialect.request
@@ -77,7 +78,14 @@ def start(
         load=load or Load(),
         line=line,
     )
-    return asyncio.create_task(Call(parts).run())
+    return Call(parts)
+
+
+def start(
+    stages: Stages, client: FakeSocket, *arguments: Any, **options: Any
+) -> asyncio.Task[None]:
+    """Run a call as `made` makes it."""
+    return asyncio.create_task(made(stages, client, *arguments, **options).run())
 
 
 @asynccontextmanager

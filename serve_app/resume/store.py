@@ -33,7 +33,7 @@ class ResumeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: Literal["memory", "redis", "none"] = "memory"
-    redis_url: str | None = None
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.")] | None = None
     keep_s: Annotated[float, Field(ge=1, le=86_400)] = 120.0
 
     @model_validator(mode="after")

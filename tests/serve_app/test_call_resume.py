@@ -10,7 +10,7 @@ from deployments.contracts import ReplyRequest
 from serve_app.resume.lines import Lines
 from tests.fake_socket import FakeSocket
 from tests.fakes import FakeStages
-from tests.open_call import start
+from tests.open_call import made, start
 from tests.serve_app.resume.test_line import KEEP_S, FakeStore
 from tests.virtual_time import in_virtual_time
 
@@ -174,3 +174,30 @@ async def test_a_store_that_is_gone_costs_nothing() -> None:
     client.say("end")
     await callers.over()
     assert client.closed_with == 1000
+
+
+@in_virtual_time
+async def test_a_call_that_is_moved_goes_on_elsewhere() -> None:
+    """The client is told to come back, its queued sound is dropped, and nothing is heard twice."""
+    callers = Callers()
+    client = FakeSocket()
+    line = await Lines(callers.store, KEEP_S).line(None, "anna")
+    call = made(FakeStages(replies=[[LONG]]), client, line=line)
+    running = asyncio.create_task(call.run())
+    token = await token_of(client)
+    client.say("text", text="count")
+    await client.until("audio")
+    await asyncio.sleep(0.95)
+    await call.move()
+    await running
+    assert client.closed_with == 1012
+    assert (await client.until("moving")).fields["resume"] == token
+    heard = (await client.until("reply_done")).fields["heard"]
+    assert [kind for kind in client.kinds if kind in ("moving", "flush")] == ["moving", "flush"]
+    second = await callers.call(token)
+    resumed = (await second.until("resumed")).fields
+    assert resumed["heard"] == heard == "One two three"
+    rest = (await second.until("reply_done")).fields["heard"]
+    assert f"{heard} {rest}" == LONG
+    second.vanish()
+    await callers.over()
