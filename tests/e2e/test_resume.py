@@ -191,15 +191,21 @@ cli(["run", "--non-blocking", sys.argv[2]], standalone_mode=False)
 
 async def move_all(graph: Graph, directory: Path) -> None:
     """Give the running graph's ingress another `user_config`, as an operator does."""
-    server = next(p for p in session_members(graph.session) if p.name().startswith("gcs_server"))
-    (port,) = [word.split("=")[1] for word in server.cmdline() if "gcs_server_port" in word]
+    raylet = next(p for p in session_members(graph.session) if p.name() == "raylet")
+    (address,) = [word[14:] for word in raylet.cmdline() if word.startswith("--gcs-address=")]
     config = yaml.safe_load((directory / "resume.yaml").read_text())
     config["applications"][0]["deployments"] = [{"name": "Ingress", "user_config": {"moved": 1}}]
     changed = directory / "moved.yaml"
     changed.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-c", MOVE, f"127.0.0.1:{port}", str(changed)]
+    command = [sys.executable, "-c", MOVE, address, str(changed)]
     done = await asyncio.to_thread(
-        subprocess.run, command, cwd=ROOT, timeout=60, check=False, capture_output=True
+        subprocess.run,
+        command,
+        cwd=ROOT,
+        env=raylet.environ(),
+        timeout=60,
+        check=False,
+        capture_output=True,
     )
     assert done.returncode == 0, done.stderr
 
