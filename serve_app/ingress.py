@@ -119,18 +119,10 @@ class Ingress:
         self._vads = VadBatch()
         self._judge = _new_judge(settings.turn.end_of_turn)
         self._lines = new_lines(settings.resume)
-        self._calls: set[Call] = set()
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
         self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
         self._warming = asyncio.ensure_future(self._warm_up())
-
-    async def reconfigure(self, user_config: object) -> None:
-        """Every call in progress moves to where this address leads now, whatever the config says:
-        Serve comes here when it was changed, and once before there are calls."""
-        del user_config
-        for call in tuple(self._calls):
-            await call.move()
 
     async def _warm_up(self) -> None:
         """Ask each stage until it answers: from then on calls are taken."""
@@ -198,7 +190,7 @@ class Ingress:
         try:
             line = await self._line(dialect.request, handshake.owner)
             await accept(websocket, route, handshake)
-            await self._run(self._call(websocket, dialect, handshake.call_id, line))
+            await self._call(websocket, dialect, handshake.call_id, line).run()
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)
@@ -236,13 +228,6 @@ class Ingress:
         request = dialect.request
         await self._stages.check(request.voice, request.language)
         await self._stages.check(request.opening.voice, request.opening.language)
-
-    async def _run(self, call: Call) -> None:
-        self._calls.add(call)
-        try:
-            await call.run()
-        finally:
-            self._calls.discard(call)
 
     async def _line(self, request: CallRequest, owner: str) -> Line | None:
         if self._lines is None or not request.returns:
