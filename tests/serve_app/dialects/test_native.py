@@ -215,6 +215,7 @@ _ms = st.integers(min_value=0, max_value=2**53)
 _words = st.lists(st.builds(Word, st.text(), _ms, _ms, st.floats(0, 1)), max_size=3).map(tuple)
 _objects = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False)).map(json.dumps)
 _announcements = st.one_of(
+    st.builds(ConversationResumed, _ms, _ms, st.text(), st.text()),
     st.builds(SpeechStarted, _ms),
     st.builds(SpeechStopped, _ms),
     st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
@@ -225,7 +226,15 @@ _announcements = st.one_of(
         st.from_type(kind)
         for kind in get_args(Announcement)
         if kind
-        not in (SpeechStarted, SpeechStopped, FinalTranscript, ReplyResumed, ReplyAudio, ToolCalled)
+        not in (
+            ConversationResumed,
+            SpeechStarted,
+            SpeechStopped,
+            FinalTranscript,
+            ReplyResumed,
+            ReplyAudio,
+            ToolCalled,
+        )
     ],
 )
 
