@@ -3,7 +3,9 @@
 events          the native protocol's server messages as values: pure
 wire            server messages → events, client messages → JSON: pure
 opus            raw Opus packets both ways
-voice_client    one call: connect, send, iterate over events
+connection      one WebSocket: opened, read, written to
+returning       when a lost connection is made again: pure
+voice_client    one call: connect, send, iterate over events, come back
 loudness        where sound begins and ends: pure
 playback        what of the replies a loudspeaker has played: pure
 progress        whether a turn has been answered: pure

@@ -13,7 +13,10 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The call is open. `uplink_rate` is None where the codec needs none."""
+    """The call is open. `uplink_rate` is None where the codec needs none.
+
+    `resume`: the token to come back with, up to `resume_s` after the connection was lost.
+    """
 
     call_id: str
     voice: str | None
@@ -21,6 +24,36 @@ class Ready:
     uplink_codec: str
     uplink_rate: int | None
     reply_codec: str
+    resume: str | None = None
+    resume_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """The connection was lost with this close code, and is being made again.
+
+    The client's own event. After it comes `Ready`, and then `Resumed` or, where the conversation
+    is gone, a `ServerError` with code `resume_unavailable`.
+    """
+
+    close_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An earlier conversation goes on; what was heard of the answer to its last turn."""
+
+    turns: int
+    messages: int
+    last_turn: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """The server is about to close the connection, and another will go on."""
+
+    resume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +211,8 @@ class Audio:
 
 JsonEvent: TypeAlias = (
     Ready
+    | Resumed
+    | Moving
     | SpeechStarted
     | SpeechStopped
     | Partial
@@ -193,5 +228,5 @@ JsonEvent: TypeAlias = (
     | Unknown
 )
 BinaryEvent: TypeAlias = Payload | TranscriptBytes | ErrorBytes
-Event: TypeAlias = JsonEvent | Audio | TranscriptBytes | ErrorBytes
+Event: TypeAlias = JsonEvent | Reconnecting | Audio | TranscriptBytes | ErrorBytes
 """What an open call yields."""

@@ -6,6 +6,7 @@ from clients.events import (
     Event,
     Final,
     Ready,
+    Reconnecting,
     ReplyDone,
     ReplyStarted,
     ServerError,
@@ -49,6 +50,10 @@ class Progress:
         match event:
             case Ready():
                 self.ready = True
+            case Reconnecting():
+                # What was going on is over; the rest of a reply comes as a new one.
+                self._replying = self._listening = False
+                self._transcripts_due = 0
             case SpeechStarted():
                 self._listening = True
             case SpeechStopped():

@@ -13,9 +13,11 @@ from clients.events import (
     Flush,
     Partial,
     Ready,
+    Reconnecting,
     ReplyDone,
     ReplyResumed,
     ReplyText,
+    Resumed,
     ServerError,
 )
 
@@ -63,6 +65,10 @@ class Screen:
         match event:
             case Ready(call_id=call_id, voice=voice):
                 self.line("connected", f"call {call_id}, voice {voice or 'default'}")
+            case Reconnecting(close_code=close_code):
+                self.line("", f"(the connection was lost, {close_code}: coming back)")
+            case Resumed(turns=turns):
+                self.line("", f"(back: {turns} turns are known)")
             case Partial(text=text):
                 self.grow("hearing", text)
             case Final(text=text):

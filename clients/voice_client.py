@@ -1,89 +1,83 @@
 """One call of the native protocol: connect, send, iterate over events. Knows no sound card.
 
-CallError
-├── CallRefused    there is no call: nothing answers, no room, a wrong query
-└── CallLost       there was one, and it broke off
+A connection that is lost is made again, and the conversation gone on with, if the server kept it:
+`Reconnecting` says that it began, `Resumed` that it is done. What is said meanwhile waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import random
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.http11 import Response
-
 from clients import wire
-from clients.events import Audio, Event, Payload, ReplyResumed, ReplyStarted
+from clients.connection import NORMAL_CLOSE, CallError, CallLost, CallRefused, Connection
+from clients.events import (
+    Audio,
+    Event,
+    Payload,
+    Ready,
+    Reconnecting,
+    ReplyResumed,
+    ReplyStarted,
+)
 from clients.opus import DECODED_RATE, BadPacket, OpusDecoder, OpusEncoder
+from clients.returning import Backoff, Returning, may_return
+
+__all__ = ["Backoff", "CallError", "CallLost", "CallRefused", "Codec", "VoiceClient"]
 
 Codec: TypeAlias = Literal["opus", "pcm16"]
 
-QUEUED_MESSAGES: Final = 1024
-"""Server messages that may wait to be read.
+QUEUED_EVENTS: Final = 1024
+"""Events that may wait to be iterated over.
 
 Overflow policy: wait. Nothing is dropped; the socket is no longer read, so the server sees a
 slow reader and does with it as it does with any.
 """
 
-PING_INTERVAL_S: Final = 2.0
-"""Time between two measurements of the network's round trip."""
+HELD_S: Final = 5.0
+"""Audio that is sent while there is no connection is kept for so long, and sent after it."""
 
-_CLOSE_TIMEOUT_S: Final = 1.0
-_NORMAL_CLOSE: Final = 1000
+FIRST_WORD_S: Final = 10.0
+"""A connection that is come back by says something within that, or is none."""
 
-
-class CallError(Exception):
-    """Base of what ends a call, or keeps it from being made. The text is one line."""
-
-
-class CallRefused(CallError):
-    """There is no call. `code` is the server's, or `unreachable`, `timeout`, `not_a_websocket`.
-
-    `status` is the HTTP status where there was one; `retry_after_s` the server's advice.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-
-class CallLost(CallError):
-    """The call broke off. `close_code` is that of RFC 6455, 1006 without a closing handshake."""
-
-    def __init__(self, close_code: int, reason: str) -> None:
-        super().__init__(f"the call broke off: {close_code} {reason}".rstrip())
-        self.close_code = close_code
+_COME_BACK: Final = Backoff()
 
 
 class VoiceClient:
     """An open call. Iterate over it for the server's events; it ends when the server hangs up."""
 
     def __init__(
-        self, socket: ClientConnection, encoder: OpusEncoder | None, clock: Callable[[], float]
+        self,
+        connection: Connection,
+        again: Callable[[str | None], str],
+        encoder: OpusEncoder | None,
+        backoff: Backoff | None,
+        dial: Callable[[str], Awaitable[Connection]],
+        clock: Callable[[], float],
     ) -> None:
-        """Use `VoiceClient.connect`."""
-        self._clock = clock
-        self._socket = socket
+        """Use `VoiceClient.connect`. `again`: a resume token → the URL to come back to."""
+        self._connection = connection
+        self._again = again
         self._encoder = encoder
+        self._backoff = backoff
+        self._returning = Returning(backoff or _COME_BACK)
+        self._dial = dial
+        self._clock = clock
         self._decoder = OpusDecoder()
         self._reply_id = ""
+        self._ready: Ready | None = None
+        self._coming: asyncio.Queue[Event | None] = asyncio.Queue(QUEUED_EVENTS)
+        self._connected = asyncio.Event()
+        self._connected.set()
+        self._held: deque[tuple[float, bytes]] = deque()
+        self._over: Exception | None = None
         self.round_trips_ms: deque[float] = deque(maxlen=1000)
         """The network's round trips so far, measured by ping."""
 
@@ -99,12 +93,16 @@ class VoiceClient:
         voice: str | None = None,
         language: str | None = None,
         api_key: str | None = None,
+        resume: str | None = None,
+        reconnect: Backoff | None = _COME_BACK,
         connect_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> AsyncGenerator[VoiceClient]:
         """A call at `url`, hung up on exit. `rate` is that of `send_audio`'s samples, in Hz.
 
-        `clock`, in seconds, says when audio was received.
+        `resume`: the token of a conversation to go on with. `reconnect`: how a lost connection is
+        made again; None: it is not, and CallLost is raised. `clock`, in seconds, says when audio
+        was received.
 
         Raises CallRefused; ValueError for a rate that the codec cannot carry.
         """
@@ -112,85 +110,187 @@ class VoiceClient:
         query = {"codec": codec, "reply": reply, "voice": voice, "language": language}
         if codec == "pcm16":
             query["rate"] = str(rate)
-        full_url = f"{url}?{urlencode({key: value for key, value in query.items() if value})}"
-        async with await _open(full_url, connect_timeout_s, api_key) as socket:
-            client = cls(socket, encoder, clock)
-            # Not a TaskGroup: it would wrap what the call raises in an ExceptionGroup.
-            pinging = asyncio.create_task(client._ping())
-            try:
-                yield client
-            finally:
-                pinging.cancel()
-                await asyncio.wait([pinging])
 
-    def __aiter__(self) -> AsyncIterator[Event]:
-        """The server's events, until it hangs up. Raises CallLost, wire.BadMessage."""
-        return self._events()
+        def address(token: str | None) -> str:
+            asked = {**query, "resume": token}
+            return f"{url}?{urlencode({key: value for key, value in asked.items() if value})}"
+
+        dial = partial(Connection.open, timeout_s=connect_timeout_s, api_key=api_key)
+        connection = await dial(address(resume))
+        client = cls(connection, address, encoder, reconnect, dial, clock)
+        # Not a TaskGroup: it would wrap what the call raises in an ExceptionGroup.
+        running = asyncio.create_task(client._run())
+        try:
+            yield client
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            await client._connection.close()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """The server's events, until it hangs up. Raises CallError, wire.BadMessage."""
+        while (event := await self._coming.get()) is not None:
+            yield event
+        self._coming.put_nowait(None)
+        if self._over and getattr(self._over, "close_code", None) != NORMAL_CLOSE:
+            raise self._over
+
+    @property
+    def resume_token(self) -> str | None:
+        """With it another client could go on with the conversation; None: it is not kept."""
+        return self._ready.resume if self._ready else None
 
     async def send_audio(self, pcm: bytes) -> None:
         """The next samples: int16 mono. With Opus, what does not fill a packet waits.
 
-        Raises CallLost.
+        Raises CallError where the call is over.
         """
         if self._encoder is None:
-            await self._send(pcm)
+            await self.send_packet(pcm)
             return
         for packet in self._encoder.encode(pcm):
-            await self._send(packet)
+            await self.send_packet(packet)
 
     async def send_packet(self, packet: bytes) -> None:
-        """One Opus packet that the caller encoded. Raises CallLost."""
-        await self._send(packet)
+        """A message of audio, as the codec has it. Raises CallError where the call is over."""
+        if self._over is not None:
+            raise self._over
+        if self._connected.is_set():
+            try:
+                await self._connection.send(packet)
+                return
+            except CallLost:
+                if self._backoff is None:
+                    raise
+        now = self._clock()
+        self._held.append((now, packet))
+        while self._held[0][0] < now - HELD_S:
+            self._held.popleft()
 
     async def send_text(self, text: str) -> None:
-        """A typed turn. Raises CallLost."""
+        """A typed turn. Raises CallError."""
         await self._send(wire.text_message(text))
 
     async def interrupt(self) -> None:
-        """Stop the reply. Raises CallLost."""
+        """Stop the reply. Raises CallError."""
         await self._send(wire.command_message("interrupt"))
 
     async def commit(self) -> None:
-        """End the caller's turn now. Raises CallLost."""
+        """End the caller's turn now. Raises CallError."""
         await self._send(wire.command_message("commit"))
 
     async def played(self, reply_id: str, played_ms: float) -> None:
-        """Report how much of a reply has been played. Raises CallLost."""
-        await self._send(wire.played_message(reply_id, played_ms))
+        """Report how much of a reply has been played. Raises CallError."""
+        if self._connected.is_set():  # A reply that was cut is over: nobody asks any more.
+            await self._send(wire.played_message(reply_id, played_ms))
 
     async def declare_tools(self, *tools: wire.Tool) -> None:
-        """Offer the model these tools from its next reply on, instead of others. Raises CallLost.
+        """Offer the model these tools from its next reply on, instead of others. Raises CallError.
 
         Each `ToolCall` that comes of it is to be answered.
         """
         await self._send(wire.tools_message(tools))
 
     async def answer_tool(self, call_id: str, result: str) -> None:
-        """Tell the model what a tool gave, or what went wrong. Raises CallLost."""
+        """Tell the model what a tool gave, or what went wrong. Raises CallError."""
         await self._send(wire.tool_result_message(call_id, result))
 
     async def end(self) -> None:
-        """Hang up: the server closes the call. Raises CallLost."""
+        """Hang up: the server closes the call. Raises CallError."""
         await self._send(wire.command_message("end"))
 
-    async def _send(self, message: str | bytes) -> None:
-        try:
-            await self._socket.send(message)
-        except ConnectionClosed as error:
-            raise _lost(error) from error
-
-    async def _events(self) -> AsyncIterator[Event]:
+    async def _send(self, message: str) -> None:
+        """Where there is no connection, once there is one again."""
         while True:
+            await self._connected.wait()
+            if self._over is not None:
+                raise self._over
+            connection = self._connection
             try:
-                message = await self._socket.recv()
-            except ConnectionClosed as error:
-                if error.rcvd is not None and error.rcvd.code == _NORMAL_CLOSE:
-                    return
-                raise _lost(error) from error
-            event = wire.parse(message)
-            if isinstance(event, ReplyStarted | ReplyResumed):
-                self._reply_id = event.reply_id
-            yield self._audio(event) if isinstance(event, Payload) else event
+                await connection.send(message)
+                return
+            except CallLost as lost:
+                if self._backoff is None or not may_return(lost.close_code):
+                    raise
+                if self._connection is connection and self._over is None:
+                    self._connected.clear()
+
+    async def _run(self) -> None:
+        """Receive until the call is over, connection after connection."""
+        try:
+            while await self._broke_off():
+                pass
+            self._over = CallLost(NORMAL_CLOSE, "the server hung up")
+        except Exception as error:  # noqa: BLE001 (raised again where the client iterates)
+            self._over = error
+        self._connected.set()
+        await self._coming.put(None)
+
+    async def _broke_off(self) -> bool:
+        """Receive until the connection ends; True once there is another. Raises CallError."""
+        measuring = asyncio.create_task(self._connection.measure(self.round_trips_ms.append))
+        try:
+            while (message := await self._connection.receive()) is not None:
+                await self._coming.put(self._event(message))
+            return False
+        except CallLost as lost:
+            self._connected.clear()
+            if not (self._backoff and self.resume_token and may_return(lost.close_code)):
+                raise
+            await self._coming.put(Reconnecting(lost.close_code))
+            await self._return(lost)
+            return True
+        finally:
+            measuring.cancel()
+            await asyncio.wait([measuring])
+
+    async def _return(self, lost: CallLost) -> None:
+        """Connect again, with growing waits. Raises CallError where that is of no more use."""
+        assert self._ready is not None, "it has brought the token"
+        self._returning.lost(self._clock(), self._ready.resume_s or 0.0)
+        retry_after_s = 0.0
+        while True:
+            now = self._clock()
+            at = self._returning.next_at(now, random.random(), retry_after_s)
+            if at is None:
+                raise lost
+            await asyncio.sleep(at - now)
+            try:
+                await self._begin_again(self._again(self._ready.resume))
+                return
+            except CallRefused as refused:
+                if refused.status is not None and refused.status < 500:
+                    raise
+                retry_after_s = refused.retry_after_s or 0.0
+            except (CallLost, TimeoutError):
+                retry_after_s = 0.0
+
+    async def _begin_again(self, url: str) -> None:
+        """Another connection, once the server has said a word; then what was said meanwhile."""
+        connection = await self._dial(url)
+        try:
+            async with asyncio.timeout(FIRST_WORD_S):
+                first = await connection.receive()
+            if first is None:
+                raise CallLost(NORMAL_CLOSE, "")
+        except (CallLost, TimeoutError):
+            await connection.close()
+            raise
+        self._connection = connection
+        self._returning.back(self._clock())
+        await self._coming.put(self._event(first))
+        with suppress(CallLost):  # Whoever receives is told.
+            while self._held:
+                await connection.send(self._held.popleft()[1])
+        self._connected.set()
+
+    def _event(self, message: str | bytes) -> Event:
+        event = wire.parse(message)
+        if isinstance(event, Ready):
+            self._ready = event
+        if isinstance(event, ReplyStarted | ReplyResumed):
+            self._reply_id = event.reply_id
+        return self._audio(event) if isinstance(event, Payload) else event
 
     def _audio(self, payload: Payload) -> Audio:
         at = self._clock()
@@ -201,63 +301,3 @@ class VoiceClient:
         except BadPacket as error:
             raise wire.BadMessage(str(error)) from error
         return Audio(pcm, DECODED_RATE, self._reply_id, at)
-
-    async def _ping(self) -> None:
-        try:
-            while True:
-                round_trip_s = await (await self._socket.ping())
-                self.round_trips_ms.append(round_trip_s * 1000)
-                await asyncio.sleep(PING_INTERVAL_S)
-        except ConnectionClosed:
-            return  # whoever reads or sends is told
-
-
-async def _open(full_url: str, timeout_s: float, api_key: str | None) -> ClientConnection:
-    url = full_url.partition("?")[0]
-    try:
-        return await connect(
-            full_url,
-            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            compression=None,  # audio does not shrink
-            proxy=None,  # a real-time call is not sent through a web proxy
-            open_timeout=timeout_s,
-            close_timeout=_CLOSE_TIMEOUT_S,
-            max_queue=QUEUED_MESSAGES,
-        )
-    except InvalidStatus as error:
-        raise _denied(error.response) from error
-    except InvalidURI as error:
-        raise CallRefused("bad_url", f"not a WebSocket address: {url}") from error
-    except InvalidHandshake as error:
-        raise CallRefused("not_a_websocket", f"no WebSocket at {url}: {error}") from error
-    except TimeoutError as error:
-        raise CallRefused("timeout", f"no answer within {timeout_s:g} s from {url}") from error
-    except OSError as error:
-        raise CallRefused("unreachable", f"nothing answers at {url}") from error
-
-
-def _denied(response: Response) -> CallRefused:
-    try:
-        body: object = json.loads(response.body or b"")
-    except ValueError:
-        body = None  # another server's page: the status alone says what there is to say
-    match body:
-        case {"error": {"code": str(code), "message": str(message)}}:
-            pass
-        case _:
-            code, message = f"http_{response.status_code}", response.reason_phrase
-    return CallRefused(
-        code,
-        message,
-        status=response.status_code,
-        retry_after_s=_seconds(response.headers.get("Retry-After")),
-    )
-
-
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
-
-
-def _lost(error: ConnectionClosed) -> CallLost:
-    close = error.rcvd
-    return CallLost(1006, "") if close is None else CallLost(close.code, close.reason)

@@ -14,6 +14,7 @@ from clients.events import (
     Final,
     Flush,
     JsonEvent,
+    Moving,
     Partial,
     Payload,
     Ready,
@@ -21,6 +22,7 @@ from clients.events import (
     ReplyResumed,
     ReplyStarted,
     ReplyText,
+    Resumed,
     ServerError,
     SpeechStarted,
     SpeechStopped,
@@ -120,6 +122,10 @@ def _event(fields: _Json) -> JsonEvent:
     match _get(fields, "type", str):
         case "ready":
             return _ready(fields)
+        case "resumed":
+            return _resumed(fields)
+        case "moving":
+            return Moving(_get(fields, "resume", str))
         case "speech_started":
             return SpeechStarted(_get(fields, "at_ms", int))
         case "speech_stopped":
@@ -164,6 +170,17 @@ def _ready(fields: _Json) -> Ready:
         uplink_codec=_get(uplink, "codec", str),
         uplink_rate=_optional(uplink, "rate", int),
         reply_codec=_get(reply, "codec", str),
+        resume=_optional(fields, "resume", str),
+        resume_s=None if fields.get("resume_s") is None else _number(fields, "resume_s"),
+    )
+
+
+def _resumed(fields: _Json) -> Resumed:
+    return Resumed(
+        _get(fields, "turns", int),
+        _get(fields, "messages", int),
+        _get(fields, "last_turn", str),
+        _get(fields, "heard", str),
     )
 
 

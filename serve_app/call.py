@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from serve_app import metrics, text_log
 from serve_app.audio.downlink import Downlink
@@ -24,9 +23,11 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Answer, Dialect
 from serve_app.errors import PeerError, StageError, StageOverloaded
 from serve_app.load import Load, Shed
-from serve_app.outbox import ClientGone, Outbox, Socket
+from serve_app.outbox import CallSocket, ClientGone, Outbox
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
+from serve_app.resume.keeping import Keeping
+from serve_app.resume.line import Line
 from serve_app.stages import Stages
 
 log = logging.getLogger("parley.call")
@@ -39,18 +40,9 @@ BAD_AUDIO_LIMIT = 250
 """Bad packets in a row that end a call: 5 s of 20 ms packets are no accident."""
 UNSUPPORTED_DATA = 1003
 SERVER_FAULT = 1011
-
-
-class CallSocket(Socket, Protocol):
-    """An accepted WebSocket."""
-
-    def messages(self) -> AsyncIterator[str | bytes]:
-        """What the client sends, until it leaves."""
-        ...
-
-    async def close(self, code: int) -> None:
-        """Close the connection. Closing a closed one does nothing."""
-        ...
+SERVICE_RESTART = 1012
+SUPERSEDED = 4001
+"""Another connection goes on with the conversation."""
 
 
 @dataclass(slots=True)
@@ -69,6 +61,8 @@ class CallParts:
     """Says whether a pause ends a turn; without one the pause's length alone does."""
     load: Load = field(default_factory=Load)
     """The replica's: says what to do without."""
+    line: Line | None = None
+    """To where the conversation is kept, so that the client can come back to it."""
 
 
 class Call:
@@ -87,8 +81,11 @@ class Call:
         self._options = parts.reply_options
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
         self._outbox = Outbox(parts.socket, parts.dialect, parts.send_timeout_s)
-        self._outbox.put(say.CallReady(self._id, self._options.voice, self._options.language))
-        self._inbox: asyncio.Queue[ev.Event] = asyncio.Queue(INBOX_LIMIT)
+        self._keeping = Keeping(parts.line, parts.machine)
+        ready = say.CallReady(self._id, self._options.voice, self._options.language)
+        for told in self._keeping.ready(ready):
+            self._outbox.put(told)
+        self._inbox: asyncio.Queue[ev.Event | None] = asyncio.Queue(INBOX_LIMIT)
         self._replies: dict[str, tuple[Reply, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
@@ -106,24 +103,43 @@ class Call:
                 self._alarm.cancel()
             waste = self._machine.speculation
             metrics.speculated(waste.started, waste.dropped)
+            self._keeping.leave()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._socket.close(self._close_code)
 
+    async def move(self) -> None:
+        """This replica stops: send the client elsewhere, where it goes on from here."""
+        for told in self._keeping.move():
+            self.tell(told)
+        await self._inbox.put(ev.Dismissed(SERVICE_RESTART))
+
     async def _converse(self, tasks: asyncio.TaskGroup) -> None:
+        self._keeping.begin()
         self._work(tasks.create_task(self._read()))
+        self._work(tasks.create_task(self._mind_another()))
         writer = tasks.create_task(self._outbox.run())
         loop = asyncio.get_running_loop()
         while not self._machine.ended:
             self._wake_by(self._machine.deadline())
             event = await self._inbox.get()
-            for command in self._machine.handle(event, loop.time()):
+            if event is None:  # The client is gone without a word, and may come back.
+                self._keeping.leave()
+                event = ev.HangUp()
+            commands = self._machine.handle(event, loop.time())
+            for command in commands:
                 self._perform(command, tasks)
+            self._keeping.mind(commands)
         for task in self._tasks:
             task.cancel()
         self._outbox.close()
         await asyncio.wait([writer], timeout=DRAIN_S)
         writer.cancel()
+
+    async def _mind_another(self) -> None:
+        await self._keeping.superseded()
+        self.tell(say.CallError("superseded", "the call goes on at another connection"))
+        await self._inbox.put(ev.Dismissed(SUPERSEDED))
 
     def _wake_by(self, deadline: float | None) -> None:
         """A Tick comes by then. It may come sooner: moving the timer at each event costs more."""
@@ -258,7 +274,7 @@ class Call:
                 if close_code is not None:
                     await self._inbox.put(ev.Dismissed(close_code))
                     return
-        await self._inbox.put(ev.HangUp())
+        await self._inbox.put(None)
 
     async def _take_in(self, event: ev.ClientEvent | Answer) -> None:
         match event:

@@ -35,7 +35,7 @@ from serve_app.autoscaling import QUEUE_AGE
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
-from serve_app.dialects import Dialect
+from serve_app.dialects import CallRequest, Dialect
 from serve_app.dialects.registry import POSTS, ROUTES
 from serve_app.dialects.routes import Handshake, Post
 from serve_app.errors import PeerError, Stage, StageError
@@ -45,6 +45,8 @@ from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.body import read_body
 from serve_app.rest.voices import VoicesEndpoint
+from serve_app.resume.line import Line
+from serve_app.resume.lines import new_lines
 from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
@@ -116,6 +118,7 @@ class Ingress:
         new_decoder()
         self._vads = VadBatch()
         self._judge = _new_judge(settings.turn.end_of_turn)
+        self._lines = new_lines(settings.resume)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
         self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
@@ -185,8 +188,9 @@ class Ingress:
             return
         metrics.calls(self._admission.calls)
         try:
+            line = await self._line(dialect.request, handshake.owner)
             await accept(websocket, route, handshake)
-            await self._call(websocket, dialect, handshake.call_id).run()
+            await self._call(websocket, dialect, handshake.call_id, line).run()
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)
@@ -225,8 +229,18 @@ class Ingress:
         await self._stages.check(request.voice, request.language)
         await self._stages.check(request.opening.voice, request.opening.language)
 
-    def _call(self, websocket: WebSocket, dialect: Dialect, call_id: str) -> Call:
+    async def _line(self, request: CallRequest, owner: str) -> Line | None:
+        if self._lines is None or not request.returns:
+            return None
+        return await self._lines.line(request.resume, owner)
+
+    def _call(
+        self, websocket: WebSocket, dialect: Dialect, call_id: str, line: Line | None
+    ) -> Call:
         settings, request = self._settings, dialect.request
+        if line and line.resumed:
+            settled = line.resumed.config
+            request = replace(request, voice=settled.voice, language=settled.language)
         now = asyncio.get_running_loop().time()
         recogniser = self._stages.info["stt"]
         language = request.language or settings.language
@@ -264,9 +278,10 @@ class Ingress:
                 send_timeout_s=settings.limits.send_timeout_s,
                 judge=self._judge,
                 load=self._load,
+                line=line,
             )
         )
-        if request.resume is not None:
-            gone = "calls cannot be resumed; a new one began"
+        if request.resume is not None and not (line and line.resumed):
+            gone = "there is no such call, or no more; a new one began"
             call.tell(say.CallError("resume_unavailable", gone))
         return call

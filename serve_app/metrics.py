@@ -46,6 +46,16 @@ class _Metrics:
             "Replies begun before their turn was committed; those dropped were begun in vain.",
             tag_keys=("outcome",),
         )
+        self.kept = Counter(
+            "parley_conversations_kept_total",
+            "Writes of conversations to where they can be resumed from.",
+            tag_keys=("outcome",),
+        )
+        self.resumed = Counter(
+            "parley_conversations_resumed_total",
+            "Clients that came back with a token.",
+            tag_keys=("outcome",),
+        )
         self.stage_ms = Histogram(
             "parley_stage_ms",
             "Time to a stage's first output: stt, llm, tts; pipeline is the end of turn to audio.",
@@ -89,6 +99,16 @@ def speculated(started: int, dropped: int) -> None:
 def refused(code: str) -> None:
     """A call was refused."""
     _metrics().refused.inc(tags={"code": code})
+
+
+def kept(outcome: str) -> None:
+    """A conversation was `written`; or not: `failed`, `too_big`, `superseded`."""
+    _metrics().kept.inc(tags={"outcome": outcome})
+
+
+def resumed(outcome: str) -> None:
+    """A client came back: `resumed`; the token is `unknown`; the store `failed`."""
+    _metrics().resumed.inc(tags={"outcome": outcome})
 
 
 def pause_judged(probability: float | None) -> None:

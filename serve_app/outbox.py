@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from serve_app.conversation.announcements import Announcement, ReplyAudio
@@ -22,6 +23,18 @@ class Socket(Protocol):
 
     async def send_text(self, data: str) -> None: ...
     async def send_bytes(self, data: bytes) -> None: ...
+
+
+class CallSocket(Socket, Protocol):
+    """An accepted WebSocket."""
+
+    def messages(self) -> AsyncIterator[str | bytes]:
+        """What the client sends, until it leaves."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Close the connection. Closing a closed one does nothing."""
+        ...
 
 
 class Outbox:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from serve_app.audio.uplink import Uplink
 from serve_app.call import Call, CallParts
@@ -16,6 +17,7 @@ from serve_app.dialects.native import NativeDialect
 from serve_app.load import Load
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
+from serve_app.resume.line import Line
 from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
 from tests.fake_socket import FakeSocket
@@ -38,7 +40,7 @@ class OpenCall:
         await self.task
 
 
-def start(
+def made(
     stages: Stages,
     client: FakeSocket,
     policy: TurnPolicy | None = None,
@@ -50,8 +52,9 @@ def start(
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
     load: Load | None = None,
-) -> asyncio.Task[None]:
-    """Run a call over PCM16 at 16 kHz, in the native dialect unless another is given."""
+    line: Line | None = None,
+) -> Call:
+    """A call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
     dialect = dialect or NativeDialect({"codec": "pcm16", **(query or {})})
     request = dialect.request
@@ -73,8 +76,16 @@ def start(
         send_timeout_s=SEND_TIMEOUT_S,
         judge=judge,
         load=load or Load(),
+        line=line,
     )
-    return asyncio.create_task(Call(parts).run())
+    return Call(parts)
+
+
+def start(
+    stages: Stages, client: FakeSocket, *arguments: Any, **options: Any
+) -> asyncio.Task[None]:
+    """Run a call as `made` makes it."""
+    return asyncio.create_task(made(stages, client, *arguments, **options).run())
 
 
 @asynccontextmanager

@@ -12,11 +12,35 @@ ReplyStatus: TypeAlias = Literal["completed", "interrupted", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class CallReady:
-    """The call is open. `voice` and `language` are those in force (None: the stages' own)."""
+    """The call is open. `voice` and `language` are those in force (None: the stages' own).
+
+    `resume`: with this token the client can come back, up to `resume_s` after it was lost; None:
+    conversations are not kept.
+    """
 
     call_id: str
     voice: str | None
     language: str | None
+    resume: str | None = None
+    resume_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationResumed:
+    """An earlier call goes on. So many turns and messages are known; the caller's last turn,
+    and what was heard of the answer to it."""
+
+    turns: int
+    messages: int
+    last_turn: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """This replica stops: the client is to come back with the token, and will be elsewhere."""
+
+    resume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +179,8 @@ class CallError:
 
 Announcement: TypeAlias = (
     CallReady
+    | ConversationResumed
+    | Moving
     | SpeechStarted
     | SpeechStopped
     | PartialTranscript

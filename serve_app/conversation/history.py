@@ -9,7 +9,9 @@ from deployments.contracts import Message
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """A message with the id that a client knows it by; "" where it has none."""
+
     message_id: str
     message: Message
 
@@ -25,11 +27,19 @@ class History:
     def __init__(self, instructions: str, max_chars: int) -> None:
         self.instructions = instructions
         self._max_chars = max_chars
-        self._entries: list[_Entry] = []
+        self._entries: list[Entry] = []
         self._chars = 0
+        self.turns = 0
+        """Of the caller, those that were forgotten included."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The messages that it holds."""
+        return tuple(self._entries)
 
     def add_caller(self, text: str, message_id: str = "") -> None:
         """The caller said or typed `text`."""
+        self.turns += 1
         self.insert(Message("user", text), message_id)
 
     def add_agent(self, heard: str, message_id: str = "") -> None:
@@ -40,7 +50,7 @@ class History:
     def insert(self, message: Message, message_id: str, after: str | None = None) -> None:
         """Put a message after another, at the front (""), or, where that is unknown, last."""
         at = 0 if after == "" else self._place(after)
-        self._entries.insert(len(self._entries) if at is None else at, _Entry(message_id, message))
+        self._entries.insert(len(self._entries) if at is None else at, Entry(message_id, message))
         self._chars += _size(message)
         while self._orphaned() or (self._chars > self._max_chars and len(self._entries) > 1):
             self._forget(0)

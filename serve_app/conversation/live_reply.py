@@ -9,6 +9,7 @@ from serve_app.conversation import events as ev
 from serve_app.conversation.announcements import TurnTimings
 from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.playout import Playout
+from serve_app.conversation.snapshot import CutReply
 from serve_app.conversation.tooling import ToolRounds
 
 
@@ -40,6 +41,11 @@ class LiveReply:
     def heard(self, now: float) -> str:
         """What of it surely reached the caller."""
         return self.playout.heard(now) if self.speaks else self.text.strip()
+
+    def cut_off(self, now: float) -> CutReply:
+        """It, if the call broke off now."""
+        exchange, heard = self.rounds.messages(), self.heard(now)
+        return CutReply(self.reply_id, self.request, exchange, self.text, heard)
 
     def timings(self, event: ev.ReplySpeaking, now: float) -> TurnTimings:
         """Where the time went until its first audio left."""

@@ -27,6 +27,11 @@ class ReplyRequests:
             return
         self._waiting.append(request)
 
+    @property
+    def waiting(self) -> tuple[ReplyRequested, ...]:
+        """Those that have not begun, in order."""
+        return tuple(self._waiting)
+
     def take(self) -> ReplyRequested | None:
         """The next one to begin, if any."""
         return self._waiting.popleft() if self._waiting else None

@@ -14,6 +14,7 @@ from serve_app.conversation.live_reply import LiveReply
 from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.reply_requests import ReplyRequests
+from serve_app.conversation.snapshot import CutReply
 from serve_app.conversation.tooling import ToolEvent, ToolRounds
 
 _BY_ITSELF = ev.ReplyRequested()
@@ -39,7 +40,7 @@ class Replying:
         self._held: LiveReply | None = None
         self._over: LiveReply | None = None
         self.requests = ReplyRequests(out)
-        self._count = 0
+        self.begun = 0
         self.speaks = True
         self._spoiled: HeardTurn | None = None
         self.client_tools: tuple[Tool, ...] = ()
@@ -54,6 +55,10 @@ class Replying:
     def audible(self) -> Playout | None:
         """The playout of the reply that the caller hears, if any."""
         return self._live.playout if self._live and self._live.playout.started else None
+
+    def cut_off(self, now: float) -> CutReply | None:
+        """The live reply, if the call broke off now."""
+        return self._live.cut_off(now) if self._live else None
 
     def answer(self, turns: list[HeardTurn], now: float) -> None:
         """Turns are complete: one reply to them goes out, the one before it ends."""
@@ -239,8 +244,8 @@ class Replying:
         guess: HeardTurn | None = None,
         request: ev.ReplyRequested = _BY_ITSELF,
     ) -> LiveReply:
-        self._count += 1
-        reply_id = f"reply-{self._count}"
+        self.begun += 1
+        reply_id = f"reply-{self.begun}"
         speaks = self.speaks if request.speaks is None else request.speaks
         rounds = ToolRounds(self._policy.tools, self.client_tools, reply_id, messages, self._out)
         tools = rounds.tools if request.text is None else ()

@@ -28,10 +28,11 @@ from serve_app.conversation.commands import Command, EndCall, Tell
 from serve_app.conversation.discretion import Discretion
 from serve_app.conversation.endpointing import FRAME_MS, ONE_BY_ONE, FramesTogether
 from serve_app.conversation.finals import HeardTurn
-from serve_app.conversation.history import History
+from serve_app.conversation.history import Entry, History
 from serve_app.conversation.listening import Listening
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.replying import Replying, Speculation
+from serve_app.conversation.snapshot import Snapshot, merged
 
 GOING_AWAY = 1001
 NORMAL_CLOSURE = 1000
@@ -54,6 +55,7 @@ class TurnMachine:
         self._interruptible = True
         self._in_silence = FramesTogether(policy.endpointing.start_ms // FRAME_MS, 1)
         self._in_speech = FramesTogether(1, policy.speculate_after_ms // FRAME_MS)
+        self._config = ev.ConfigChanged()
         self._call_ends_at = now + policy.max_call_ms / 1000
         self._active_at = now
         self.ended = False
@@ -74,6 +76,38 @@ class TurnMachine:
         over_reply = self._interruptible and (was_replying or self._replying.active)
         undecided = self._listening.undecided
         return self._discretion.pass_on(commands, over_reply=over_reply, undecided=undecided)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The conversation as it can go on elsewhere if the call breaks off now.
+
+        A turn that has no transcript yet is not in it, nor what is held back.
+        """
+        unanswered = [
+            Entry(turn.message_id, Message("user", turn.text)) for turn in self._unanswered
+        ]
+        return Snapshot(
+            messages=self._history.entries,
+            turns=self._history.turns,
+            config=self._config,
+            replies=self._replying.begun,
+            cut=self._replying.cut_off(now),
+            unanswered=tuple(unanswered),
+            requests=self._replying.requests.waiting,
+            lasted_s=now - self._call_ends_at + self._policy.max_call_ms / 1000,
+        )
+
+    def restore(self, kept: Snapshot) -> None:
+        """Go on with a conversation that broke off. Before the first event, which begins what
+        is owed: the rest of the reply that was cut, or an answer if nothing of one was heard."""
+        history, requests = self._history, self._replying.requests
+        for entry in kept.said():
+            history.insert(entry.message, entry.message_id)
+        for request in kept.owed(self._policy.language or "en"):
+            requests.add(request)
+        history.turns = kept.turns + len(kept.unanswered)
+        self._replying.begun = kept.replies
+        self._call_ends_at -= kept.lasted_s
+        self._configure(kept.config)
 
     @property
     def speculation(self) -> Speculation:
@@ -218,6 +252,7 @@ class TurnMachine:
             self._replying.resume(now)
 
     def _configure(self, change: ev.ConfigChanged) -> None:
+        self._config = merged(self._config, change)
         if change.instructions is not None:
             self._history.instructions = change.instructions
         if change.language is not None:

@@ -29,6 +29,7 @@ class AudioFormat:
 class CallRequest:
     """What a client asked for when it connected; None means the server's default.
 
+    `returns`: it knows what to do with a token to come back with; `resume`: such a token.
     `resumes`: it can drop a reply's audio and take it again. Not `paced`: it keeps what it gets,
     so audio is sent as it is made. `opening`: settings that count from the call's beginning.
     """
@@ -39,6 +40,7 @@ class CallRequest:
     language: str | None = None
     llm_url: str | None = None
     resume: str | None = None
+    returns: bool = False
     resumes: bool = True
     paced: bool = True
     opening: ConfigChanged = field(default_factory=ConfigChanged)

@@ -6,7 +6,7 @@ exhausts a parser's stack), where the standard library accepts or crashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
 import orjson
@@ -52,8 +52,8 @@ def _whole(value: object) -> object:
         case dict():
             items = cast("Mapping[str, object]", value).items()
             return {utf8(key).decode(): _whole(item) for key, item in items}
-        case list():
-            return [_whole(item) for item in cast("list[object]", value)]
+        case list() | tuple():
+            return [_whole(item) for item in cast("Sequence[object]", value)]
         case _:
             return value
 

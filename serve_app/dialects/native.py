@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final, TypeAlias, assert_never
 
 import orjson
@@ -16,7 +17,9 @@ from serve_app.conversation.announcements import (
     Announcement,
     CallError,
     CallReady,
+    ConversationResumed,
     FinalTranscript,
+    Moving,
     PartialTranscript,
     ReplyAudio,
     ReplyDone,
@@ -85,6 +88,8 @@ class NativeDialect:
                 return _error(code, message)
             case CallReady() as ready:
                 return [dump(_ready(ready, self.request))]
+            case ConversationResumed() as resumed:
+                return [dump({"type": "resumed", **asdict(resumed)})]
             case _:
                 return [dump(_fields(announcement))]
 
@@ -100,6 +105,7 @@ _Plain: TypeAlias = (
     | ReplyDone
     | ToolCalled
     | TurnTimings
+    | Moving
 )
 """The announcements that are one JSON message each."""
 
@@ -126,6 +132,8 @@ def _fields(announcement: _Plain) -> _Json:
             return _tool_call(called)
         case TurnTimings() as timings:
             return _timings(timings)
+        case Moving(resume=token):
+            return {"type": "moving", "resume": token}
         case _:
             assert_never(announcement)
 
@@ -141,6 +149,8 @@ def _ready(ready: CallReady, request: CallRequest) -> _Json:
         "call_id": ready.call_id,
         "voice": ready.voice,
         "language": ready.language,
+        "resume": ready.resume,
+        "resume_s": ready.resume_s,
         "uplink": {"codec": request.uplink.codec, "rate": request.uplink.rate},
         "reply": {"codec": request.downlink.codec, "played_unit": "ms"},
     }

@@ -82,6 +82,7 @@ def call_request(query: Mapping[str, str]) -> CallRequest:
         language=_query_name(query, "language"),
         llm_url=query.get("vllm_url") or None,
         resume=query.get("resume") or None,
+        returns=True,
     )
 
 

@@ -16,7 +16,9 @@ from serve_app.conversation.announcements import (
     Announcement,
     CallError,
     CallReady,
+    ConversationResumed,
     FinalTranscript,
+    Moving,
     PartialTranscript,
     ReplyAudio,
     ReplyDone,
@@ -132,6 +134,8 @@ class TwilioDialect:
                 return []
             case (
                 CallReady()
+                | ConversationResumed()
+                | Moving()
                 | SpeechStarted()
                 | SpeechStopped()
                 | PartialTranscript()

@@ -89,8 +89,8 @@ async def _until(at: float) -> None:
 
 @contextlib.asynccontextmanager
 async def calling(url: str, **query: Any) -> AsyncIterator[Caller]:
-    """A call that is hung up on leaving."""
-    async with VoiceClient.connect(url, **query) as client:
+    """A call that is hung up on leaving, and lost for good where its connection is."""
+    async with VoiceClient.connect(url, **{"reconnect": None, **query}) as client:
         caller = Caller(client)
         reading = asyncio.ensure_future(caller.read())
         try:

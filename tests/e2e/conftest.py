@@ -20,6 +20,7 @@ applications:
       tts: {backend: steps, first_s: 3, next_s: 3}
       vllm_urls: ["http://127.0.0.1:LLM_PORT/v1"]
       limits: {max_calls: 10, idle_s: 12}
+      resume: {store: none}
       turn: {endpoint_ms: 300}
 """
 

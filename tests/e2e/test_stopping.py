@@ -66,7 +66,7 @@ async def test_a_caller_who_vanishes_stops_everything(stepping: Graph) -> None:
     """A connection that is cut mid-reply leaves no work behind."""
     async with calling(stepping.url, **QUERY) as caller:
         await speaking(caller)
-        caller.client._socket.transport.abort()
+        caller.client._connection.abort()
         gone_at = time.monotonic()
         with contextlib.suppress(CallLost):
             await caller.until_closed()
@@ -142,9 +142,9 @@ async def room_for_all(graph: Graph) -> None:
 async def test_bad_input_gets_a_typed_error_and_the_call_goes_on(stepping: Graph) -> None:
     """Odd bytes and broken JSON are dropped; the next turn is answered."""
     async with calling(stepping.url, **QUERY) as caller:
-        await caller.client._socket.send(b"\x01\x02\x03")
+        await caller.client._connection.send(b"\x01\x02\x03")
         assert (await caller.until_a(told.ServerError)).code == "invalid_audio"
-        await caller.client._socket.send("{not json")
+        await caller.client._connection.send("{not json")
         assert (await caller.until_a(told.ServerError)).code == "invalid_request_error"
         await speaking(caller)
 
@@ -251,7 +251,7 @@ async def socket_messages(socket: ClientConnection) -> AsyncIterator[str | bytes
 
 
 async def test_resume_is_answered_and_the_call_goes_on(stepping: Graph) -> None:
-    """Not built yet: said so after `ready`, and a fresh call begins."""
+    """Where nothing is kept: said so after `ready`, and a fresh call begins."""
     async with connect(f"{stepping.url}?codec=pcm16&resume=abc", compression=None) as socket:
         assert '"ready"' in str(await socket.recv())
         assert "resume_unavailable" in str(await socket.recv())

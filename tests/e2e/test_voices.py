@@ -33,6 +33,7 @@ applications:
       llm: {backend: echo}
       tts: {backend: timed}
       voices_dir: DIRECTORY
+      resume: {store: none}
 """
 REPLICAS = 2
 QUERY: dict[str, Any] = {"codec": "pcm16", "rate": 16_000}

@@ -76,5 +76,5 @@ def test_ray_takes_every_metric() -> None:
     made = vars(metrics._Metrics()).values()  # pyright: ignore[reportPrivateUsage]
     assert all(isinstance(metric, Metric) for metric in made)
     names = [metric.info["name"] for metric in made]
-    assert len(set(names)) == len(names) == 8
+    assert len(set(names)) == len(names) == 10
     assert all(name.startswith("parley_") for name in names)

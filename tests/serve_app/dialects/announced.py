@@ -11,6 +11,7 @@ from deployments.contracts import Word
 from serve_app.conversation.announcements import (
     Announcement,
     CallError,
+    ConversationResumed,
     FinalTranscript,
     ReplyAudio,
     ReplyResumed,
@@ -25,6 +26,7 @@ _ids = st.sampled_from(["reply-1", "reply-2"]) | st.text()
 _words = st.lists(st.builds(Word, st.text(), _ms, _ms, st.floats(0, 1)), max_size=3).map(tuple)
 _arguments = st.dictionaries(st.text(), st.text() | st.integers(), max_size=3).map(json.dumps)
 _special = {
+    ConversationResumed: st.builds(ConversationResumed, _ms, _ms, st.text(), st.text()),
     SpeechStarted: st.builds(SpeechStarted, _ms),
     SpeechStopped: st.builds(SpeechStopped, _ms),
     FinalTranscript: st.builds(FinalTranscript, st.text(), _ms, _ms, _words),

@@ -16,7 +16,9 @@ from serve_app.conversation.announcements import (
     Announcement,
     CallError,
     CallReady,
+    ConversationResumed,
     FinalTranscript,
+    Moving,
     PartialTranscript,
     ReplyAudio,
     ReplyDone,
@@ -45,7 +47,9 @@ from tests.clients.scripted_server import Peer, serve
 _PAGE = (Path(__file__).parents[3] / "docs" / "protocol-native.md").read_text()
 
 _ANNOUNCED: list[Announcement] = [
-    CallReady("c1", voice="en-us", language=None),
+    CallReady("c1", "en-us", None, "SUBDo1Rvb3gqx9PFYr0YkUkX0bdWEV2h", 120.0),
+    ConversationResumed(3, 6, "I need a holiday", "Why do you"),
+    Moving("SUBDo1Rvb3gqx9PFYr0YkUkX0bdWEV2h"),
     SpeechStarted(640),
     SpeechStopped(1810),
     PartialTranscript("I need"),

@@ -16,7 +16,9 @@ from serve_app.conversation.announcements import (
     Announcement,
     CallError,
     CallReady,
+    ConversationResumed,
     FinalTranscript,
+    Moving,
     PartialTranscript,
     ReplyAudio,
     ReplyDone,
@@ -36,6 +38,8 @@ from serve_app.errors import PeerError
 
 _TYPES: dict[type[object], str | None] = {
     CallReady: "ready",
+    ConversationResumed: "resumed",
+    Moving: "moving",
     SpeechStarted: "speech_started",
     SpeechStopped: "speech_stopped",
     PartialTranscript: "partial",
@@ -100,13 +104,15 @@ def test_a_refused_message_leaves_the_dialect_usable(messages: list[str | bytes]
 
 
 def test_ready_names_the_formats():
-    """`ready` repeats what is in force, and the unit of `played`."""
-    ready = CallReady("c1", voice="en-us", language=None)
+    """`ready` repeats what is in force, and the unit of `played`, and how to come back."""
+    ready = CallReady("c1", voice="en-us", language=None, resume="token", resume_s=120.0)
     assert _json_of(ready, codec="pcm16", rate="8000", reply="opus") == {
         "type": "ready",
         "call_id": "c1",
         "voice": "en-us",
         "language": None,
+        "resume": "token",
+        "resume_s": 120.0,
         "uplink": {"codec": "pcm16", "rate": 8000},
         "reply": {"codec": "opus", "played_unit": "ms"},
     }
@@ -209,6 +215,7 @@ _ms = st.integers(min_value=0, max_value=2**53)
 _words = st.lists(st.builds(Word, st.text(), _ms, _ms, st.floats(0, 1)), max_size=3).map(tuple)
 _objects = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False)).map(json.dumps)
 _announcements = st.one_of(
+    st.builds(ConversationResumed, _ms, _ms, st.text(), st.text()),
     st.builds(SpeechStarted, _ms),
     st.builds(SpeechStopped, _ms),
     st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
@@ -219,7 +226,15 @@ _announcements = st.one_of(
         st.from_type(kind)
         for kind in get_args(Announcement)
         if kind
-        not in (SpeechStarted, SpeechStopped, FinalTranscript, ReplyResumed, ReplyAudio, ToolCalled)
+        not in (
+            ConversationResumed,
+            SpeechStarted,
+            SpeechStopped,
+            FinalTranscript,
+            ReplyResumed,
+            ReplyAudio,
+            ToolCalled,
+        )
     ],
 )
 
