@@ -22,7 +22,7 @@ from typing import cast
 
 from ray import serve
 
-from deployments import backends
+from deployments import backends, stage_metrics, tracing
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
@@ -97,9 +97,11 @@ class TextToSpeechDeployment:
 
         Stopping early ends the wait at once, or stops the voice after the step it is in.
         """
-        due_at = asyncio.get_running_loop().time() + request.slack_ms / 1000
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        due_at = asked_at + request.slack_ms / 1000
         job = Job(next(self._keys), request.urgency, due_at, len(request.text))
-        with self._queued(job) as turn:
+        with tracing.span("tts.wait", request.trace), self._queued(job) as turn:
             if request.urgency == "speculative" and not turn.done():
                 # So that it can be asked for again, as more urgent, once its turn is committed.
                 yield AudioChunk(b"", SPEECH_RATE, queued=True)
@@ -108,14 +110,16 @@ class TextToSpeechDeployment:
             await turn
         stream = ThreadedStream(partial(self._spoken, request))
         stream.ended.add_done_callback(lambda _: self._let_go(job))
+        stage_metrics.phrase_waited(loop.time() - asked_at, request.urgency)
         audio_s, contended, gather_until = 0.0, False, 0.0
         try:
-            async for first in stream:
-                contended = contended or self._schedule.contended
-                for chunk in _joined([first, *await stream.gathered(gather_until)]):
-                    audio_s += chunk.duration_ms / 1000
-                    yield self._with_limit(chunk) if contended else chunk
-                gather_until = asyncio.get_running_loop().time() + GATHER_S
+            with tracing.span("tts.speak", request.trace):
+                async for first in stream:
+                    contended = contended or self._schedule.contended
+                    for chunk in _joined([first, *await stream.gathered(gather_until)]):
+                        audio_s += chunk.duration_ms / 1000
+                        yield self._with_limit(chunk) if contended else chunk
+                    gather_until = loop.time() + GATHER_S
         finally:
             stream.stop()
         self._learn(job, stream, audio_s)
@@ -147,6 +151,7 @@ class TextToSpeechDeployment:
 
     async def check_health(self) -> None:
         """Serve asks every few seconds: what other machines deleted goes here too."""
+        stage_metrics.speech_capacity(await self.capacity())
         if self._voices is not None:
             await asyncio.to_thread(self._voices.sweep)
 
@@ -191,6 +196,7 @@ class TextToSpeechDeployment:
         try:
             refused = self._schedule.submit(job)
             if refused is not None and not self._turns[refused.key].done():
+                stage_metrics.refused("tts")
                 self._turns[refused.key].set_exception(Overloaded("more urgent phrases wait"))
             self._start()
             yield turn

@@ -8,12 +8,13 @@ call started is over when `run` returns.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, assert_never
 
+from deployments.logs import add_ids, logger
+from deployments.tracing import below
 from serve_app import metrics
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
@@ -28,8 +29,9 @@ from serve_app.outbox import ClientGone, Outbox, Socket
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
 from serve_app.stages import Stages
+from serve_app.turn_trace import TurnTrace
 
-log = logging.getLogger("parley.call")
+log = logger("call")
 
 INBOX_LIMIT = 256
 """Events that may wait. Overflow policy: whoever has the next one waits."""
@@ -93,9 +95,12 @@ class Call:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._close_code = SERVER_FAULT
+        self._trace = TurnTrace(parts.call_id)
 
     async def run(self) -> None:
         """Until the caller leaves, a limit ends the call, or the task is cancelled."""
+        add_ids(call_id=self._id)
+        log.info("call %s began", self._id)
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._converse(tasks)
@@ -106,6 +111,8 @@ class Call:
                 self._alarm.cancel()
             waste = self._machine.speculation
             metrics.speculated(waste.started, waste.dropped)
+            self._trace.end()
+            log.info("call %s ended", self._id, extra={"close_code": self._close_code})
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._socket.close(self._close_code)
@@ -144,7 +151,8 @@ class Call:
             case do.Tell(announcement=announcement):
                 self.tell(announcement)
             case do.Transcribe():
-                self._work(tasks.create_task(self._transcribe(command)))
+                with self._trace.transcribing(command):
+                    self._work(tasks.create_task(self._transcribe(command)))
             case do.JudgePause():
                 if self._judging:
                     self._judging.cancel()
@@ -178,6 +186,9 @@ class Call:
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
         metrics.observe(announcement)
+        self._trace.told(announcement)
+        if isinstance(announcement, say.TurnTimings):
+            log.info("call %s: answered", self._id, extra=asdict(announcement))
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:
@@ -190,9 +201,12 @@ class Call:
             send=self._outbox.put,
             report=self._inbox.put,
         )
-        task = tasks.create_task(
-            reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
-        )
+        span = self._trace.reply(command.reply_id)
+        with below(span):
+            task = tasks.create_task(
+                reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
+            )
+        task.add_done_callback(lambda _: span.end())
         self._work(task)
         self._replies[command.reply_id] = (reply, task)
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
@@ -203,6 +217,7 @@ class Call:
         task.add_done_callback(self._tasks.discard)
 
     async def _transcribe(self, command: do.Transcribe) -> None:
+        add_ids(turn_id=command.turn_id)
         luxury = not (command.final or self._replies or self._machine.needs_partials)
         if luxury and self._sheds(Shed.PARTIALS):
             without = ev.TranscriptFailed(

@@ -6,7 +6,6 @@
 # Serve ships the class as its module is at the decorator, so what it uses is imported, not
 # defined below it; and FastAPI reads the routes' annotations there, so none is postponed.
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import progress
 from deployments.contracts import SPEECH_RATE
+from deployments.logs import logger
 from serve_app import metrics
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
@@ -46,7 +46,7 @@ from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
 from serve_app.websocket import StarletteSocket, accept, refuse
 
-log = logging.getLogger("parley.ingress")
+log = logger("ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
 MAX_POST_BYTES = 64 * 1024
@@ -129,6 +129,10 @@ class Ingress:
                 except StageError as error:
                     log.info("waiting for %s: %s", stage, error)
 
+    async def check_health(self) -> None:
+        """Serve asks this every few seconds."""
+        metrics.calls(self._admission.calls)
+
     @api.get("/healthz")
     async def healthz(self) -> dict[str, str]:
         """This replica is alive."""
@@ -178,6 +182,8 @@ class Ingress:
             retry_after_s = self._settings.limits.retry_after_s
             await refuse(websocket, route, handshake, error, retry_after_s)
             return
+        began_at = asyncio.get_running_loop().time()
+        metrics.call_begun(route.path)
         metrics.calls(self._admission.calls)
         try:
             await accept(websocket, route, handshake)
@@ -185,6 +191,7 @@ class Ingress:
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)
+            metrics.call_ended(route.path, asyncio.get_running_loop().time() - began_at)
 
     @_on_every_post
     async def post(self, request: Request) -> Response:

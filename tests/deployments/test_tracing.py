@@ -1,0 +1,125 @@
+"""Tracing: on where OTLP has an endpoint, parents handed on as strings, no words in spans."""
+
+from __future__ import annotations
+
+import http.server
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from deployments import otlp, tracing
+from tests.spans import Spans, spans
+
+__all__ = ["spans"]
+
+
+@pytest.fixture
+def fresh_tracer(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No variable is set, and what a process found out once is forgotten."""
+    for switch in tracing.SWITCHES:
+        monkeypatch.delenv(switch, raising=False)
+    tracing.tracer.cache_clear()
+    yield monkeypatch
+    tracing.tracer.cache_clear()
+
+
+def test_off_by_default(fresh_tracer: pytest.MonkeyPatch) -> None:
+    """Nothing is made, and nothing travels."""
+    del fresh_tracer
+    assert tracing.begin("turn") is tracing.NO_SPAN
+    with tracing.span("stt", "00-" + "1" * 32 + "-" + "1" * 16 + "-01") as span:
+        assert span.traceparent is None
+
+
+@pytest.mark.parametrize("switch", tracing.SWITCHES)
+def test_an_endpoint_switches_it_on(fresh_tracer: pytest.MonkeyPatch, switch: str) -> None:
+    """Either variable of the SDK's does."""
+    made = object()
+    fresh_tracer.setenv(switch, "http://127.0.0.1:4318")
+    fresh_tracer.setattr(otlp, "exported_tracer", lambda: made)
+    assert tracing.tracer() is made
+
+
+def test_without_the_exporter_it_stays_off(
+    fresh_tracer: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An environment that lacks the library goes on, and says so once."""
+    fresh_tracer.setenv(tracing.SWITCHES[0], "http://127.0.0.1:4318")
+    fresh_tracer.setitem(sys.modules, "deployments.otlp", None)
+    assert tracing.begin("turn") is tracing.begin("turn") is tracing.NO_SPAN
+    assert caplog.text.count("no spans from this process") == 1
+
+
+def test_children_know_their_parent_by_a_string(spans: Spans) -> None:
+    """As across a handle: another task, another process."""
+    turn = tracing.begin("turn", call_id="call-1")
+    with tracing.below(turn), tracing.span("stt transcribe") as asked:
+        sent = asked.traceparent
+    with tracing.span("stt.decode", sent):
+        pass
+    turn.end()
+    turn.end()
+    assert spans.tree() == {
+        "": ["turn"],
+        "turn": ["stt transcribe"],
+        "stt transcribe": ["stt.decode"],
+    }
+    assert spans.named("turn").attributes == {"parley.call_id": "call-1"}
+
+
+def test_without_a_parent_there_is_no_span(spans: Spans) -> None:
+    """What no turn waits for (a voice that is registered, say) makes no trace."""
+    with tracing.span("tts voices") as span:
+        assert span.traceparent is None
+    assert spans.ended == ()
+
+
+def test_a_failure_is_named_and_not_quoted(spans: Spans) -> None:
+    """A message may hold what a caller said."""
+    turn = tracing.begin("turn")
+    with pytest.raises(ValueError), tracing.span("llm reply", turn.traceparent):
+        raise ValueError("my secret")
+    turn.end()
+    failed = spans.named("llm reply")
+    assert failed.attributes == {"parley.ended_by": "ValueError"}
+    assert not failed.events
+    assert "secret" not in failed.to_json()
+
+
+class _Collector(http.server.BaseHTTPRequestHandler):
+    received: list[tuple[str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        type(self).received.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_spans_go_out_by_otlp(fresh_tracer: pytest.MonkeyPatch) -> None:
+    """To the endpoint of the SDK's variable, under its service name."""
+
+    class Collector(_Collector):
+        received: list[tuple[str, bytes]] = []  # noqa: RUF012  This test's own.
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        fresh_tracer.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        provider = otlp.exporting_provider()
+        provider.get_tracer("parley").start_span("turn").end()
+        provider.shutdown()
+        server.shutdown()
+        thread.join()
+    [(path, body)] = Collector.received
+    assert path == "/v1/traces"
+    [resource] = ExportTraceServiceRequest.FromString(body).resource_spans
+    named = {a.key: a.value.string_value for a in resource.resource.attributes}
+    assert named["service.name"] == "parley"
+    assert resource.scope_spans[0].spans[0].name == "turn"
