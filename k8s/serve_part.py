@@ -1,4 +1,4 @@
-"""Writes the Serve part of each overlay: a config of the repository, with what differs in a cluster.
+"""Writes the Serve part of each overlay: a config of the repository and what a cluster changes.
 
     python k8s/serve_part.py
 
