@@ -55,7 +55,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.calls = Gauge("parley_calls", "Calls in progress.")
-        self.begun = Counter("parley_calls_begun_total", "Calls taken, by path.", tag_keys=("path",))
+        self.begun = Counter(
+            "parley_calls_begun_total", "Calls taken, by path.", tag_keys=("path",)
+        )
         self.call_s = Histogram(
             "parley_call_s", "How long calls were.", boundaries=_CALL_S, tag_keys=("path",)
         )

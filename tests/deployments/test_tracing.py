@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from deployments import otlp, tracing
+from tests.otlp_collector import collecting
 from tests.spans import Spans, spans
 
 __all__ = ["spans"]
@@ -89,37 +87,11 @@ def test_a_failure_is_named_and_not_quoted(spans: Spans) -> None:
     assert "secret" not in failed.to_json()
 
 
-class _Collector(http.server.BaseHTTPRequestHandler):
-    received: list[tuple[str, bytes]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        type(self).received.append((self.path, body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 def test_spans_go_out_by_otlp(fresh_tracer: pytest.MonkeyPatch) -> None:
     """To the endpoint of the SDK's variable, under its service name."""
-
-    class Collector(_Collector):
-        received: list[tuple[str, bytes]] = []  # noqa: RUF012  This test's own.
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        fresh_tracer.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    with collecting() as collector:
+        fresh_tracer.setenv(tracing.SWITCHES[0], collector.url)
         provider = otlp.exporting_provider()
         provider.get_tracer("parley").start_span("turn").end()
         provider.shutdown()
-        server.shutdown()
-        thread.join()
-    [(path, body)] = Collector.received
-    assert path == "/v1/traces"
-    [resource] = ExportTraceServiceRequest.FromString(body).resource_spans
-    named = {a.key: a.value.string_value for a in resource.resource.attributes}
-    assert named["service.name"] == "parley"
-    assert resource.scope_spans[0].spans[0].name == "turn"
+    assert [(span.service, span.name) for span in collector.spans] == [("parley", "turn")]
