@@ -9,9 +9,8 @@ Python, and the tests fail where it is not what this script would write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import yaml
 
@@ -24,37 +23,38 @@ class _Block(str):
     """A text that is written as a block, line by line."""
 
 
-yaml.SafeDumper.add_representer(
-    _Block,
-    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"),
-)
+def _as_block(dumper: Any, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+
+
+yaml.SafeDumper.add_representer(_Block, _as_block)
 
 
 def laid_over(base: object, changes: object) -> object:
-    """`changes` over `base`: mappings key by key, lists of named things by name, else replaced."""
-    if isinstance(base, Mapping) and isinstance(changes, Mapping):
-        old, new = cast(Mapping[str, object], base), cast(Mapping[str, object], changes)
-        merged = {key: laid_over(old[key], new[key]) if key in new else old[key] for key in old}
-        return merged | {key: new[key] for key in new if key not in old}
-    if _named(base) and _named(changes):
-        by_name = {item["name"]: item for item in cast(list[dict[str, Any]], changes)}
-        items = [
-            laid_over(item, by_name.get(item["name"], {}))
-            for item in cast(list[dict[str, Any]], base)
-        ]
-        unknown = by_name.keys() - {item["name"] for item in cast(list[dict[str, Any]], base)}
-        if unknown:
-            raise ValueError(f"there is nothing named {', '.join(sorted(unknown))} to change")
-        return items
+    """`changes` over `base`: mappings key by key, lists of named things by name, else replaced.
+
+    Raises ValueError where a change names what is not there.
+    """
+    if _is_mapping(base) and _is_mapping(changes):
+        kept = {key: laid_over(base[key], changes.get(key, base[key])) for key in base}
+        return kept | {key: value for key, value in changes.items() if key not in base}
+    if _is_named(base) and _is_named(changes):
+        by_name = {item["name"]: item for item in changes}
+        if unknown := by_name.keys() - {item["name"] for item in base}:
+            raise ValueError(f"there is nothing named {sorted(unknown)} to change")
+        return [laid_over(item, by_name.get(item["name"], {})) for item in base]
     return changes
 
 
-def _named(value: object) -> bool:
+def _is_mapping(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_named(value: object) -> TypeGuard[list[dict[str, str]]]:
     """A list whose items go by name."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, list) or not value:
         return False
-    items = cast(Sequence[object], value)
-    return bool(items) and all(isinstance(item, Mapping) and "name" in item for item in items)
+    return all(_is_mapping(item) and "name" in item for item in cast(list[object], value))
 
 
 def patch(overlay: Path) -> str:
