@@ -7,7 +7,8 @@ was said never does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 _IDS: ContextVar[Mapping[str, str | int]] = ContextVar("parley_log_ids")
@@ -31,6 +32,11 @@ def logger(name: str) -> logging.Logger:
     return made
 
 
-def add_ids(**ids: str | int) -> None:
-    """From now on this task's records have these ids too, and those of the tasks it starts."""
-    _IDS.set({**_IDS.get({}), **ids})
+@contextmanager
+def ids(**more: str | int) -> Generator[None, None, None]:
+    """Records of the block have these ids too, and those of the tasks that it starts."""
+    token = _IDS.set({**_IDS.get({}), **more})
+    try:
+        yield
+    finally:
+        _IDS.reset(token)

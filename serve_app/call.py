@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
-from deployments.logs import add_ids, logger
-from deployments.tracing import below
+from deployments.logs import logger
 from serve_app import metrics
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
@@ -25,11 +24,11 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Answer, Dialect
 from serve_app.errors import PeerError, StageError, StageOverloaded
 from serve_app.load import Load, Shed
+from serve_app.observation import Observation
 from serve_app.outbox import ClientGone, Outbox, Socket
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
 from serve_app.stages import Stages
-from serve_app.turn_trace import TurnTrace
 
 log = logger("call")
 
@@ -95,24 +94,20 @@ class Call:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._close_code = SERVER_FAULT
-        self._trace = TurnTrace(parts.call_id)
+        self._seen = Observation(parts.call_id)
 
     async def run(self) -> None:
         """Until the caller leaves, a limit ends the call, or the task is cancelled."""
-        add_ids(call_id=self._id)
-        log.info("call %s began", self._id)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._converse(tasks)
+            with self._seen.call():
+                async with asyncio.TaskGroup() as tasks:
+                    await self._converse(tasks)
         except* ClientGone as gone:
             log.info("call %s: %s", self._id, gone.exceptions[0])
         finally:
             if self._alarm:
                 self._alarm.cancel()
-            waste = self._machine.speculation
-            metrics.speculated(waste.started, waste.dropped)
-            self._trace.end()
-            log.info("call %s ended", self._id, extra={"close_code": self._close_code})
+            self._seen.ended(self._close_code, self._machine.speculation)
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._socket.close(self._close_code)
@@ -151,7 +146,7 @@ class Call:
             case do.Tell(announcement=announcement):
                 self.tell(announcement)
             case do.Transcribe():
-                with self._trace.transcribing(command):
+                with self._seen.transcribing(command):
                     self._work(tasks.create_task(self._transcribe(command)))
             case do.JudgePause():
                 if self._judging:
@@ -185,10 +180,7 @@ class Call:
             self._uplink.recall_overheard()
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
-        metrics.observe(announcement)
-        self._trace.told(announcement)
-        if isinstance(announcement, say.TurnTimings):
-            log.info("call %s: answered", self._id, extra=asdict(announcement))
+        self._seen.told(announcement)
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:
@@ -201,8 +193,7 @@ class Call:
             send=self._outbox.put,
             report=self._inbox.put,
         )
-        span = self._trace.reply(command.reply_id)
-        with below(span):
+        with self._seen.replying(command.reply_id) as span:
             task = tasks.create_task(
                 reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
             )
@@ -217,7 +208,6 @@ class Call:
         task.add_done_callback(self._tasks.discard)
 
     async def _transcribe(self, command: do.Transcribe) -> None:
-        add_ids(turn_id=command.turn_id)
         luxury = not (command.final or self._replies or self._machine.needs_partials)
         if luxury and self._sheds(Shed.PARTIALS):
             without = ev.TranscriptFailed(

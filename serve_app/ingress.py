@@ -131,7 +131,9 @@ class Ingress:
 
     async def check_health(self) -> None:
         """Serve asks this every few seconds."""
+        now = asyncio.get_running_loop().time()
         metrics.calls(self._admission.calls)
+        metrics.load(self._load.lag_ms(now), self._load.shed(now))
 
     @api.get("/healthz")
     async def healthz(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from ray.serve.metrics import Counter, Gauge, Histogram
 from serve_app.conversation import announcements as say
 from serve_app.conversation.patience import COMPLETE
 from serve_app.errors import Stage
+from serve_app.load import Shed
 
 _LATENCY_MS: list[float] = [
     25,
@@ -55,6 +56,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.calls = Gauge("parley_calls", "Calls in progress.")
+        self.lag_ms = Gauge(
+            "parley_event_loop_lag_ms",
+            "How late the ingress's event loop woke: 95 % of the last 5 s were no later.",
+        )
+        self.shed = Gauge(
+            "parley_load_shed",
+            "Done without for load: 0 nothing, 1 partials, 2 judged pauses too, 3 new calls too.",
+        )
         self.begun = Counter(
             "parley_calls_begun_total", "Calls taken, by path.", tag_keys=("path",)
         )
@@ -153,6 +162,12 @@ def calls(count: int) -> None:
     Said again at each health check: Ray drops a gauge that was not set for 20 s.
     """
     _metrics().calls.set(count)
+
+
+def load(lag_ms: float, shed: Shed) -> None:
+    """How loaded this replica is; said again at each health check."""
+    _metrics().lag_ms.set(lag_ms)
+    _metrics().shed.set(shed.value)
 
 
 def call_begun(path: str) -> None:

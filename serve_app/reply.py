@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgency
-from deployments.logs import add_ids, logger
+from deployments.logs import logger
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -113,7 +113,6 @@ class Reply:
 
         With `text` no model is asked; a reply that does not speak is over once it is written.
         """
-        add_ids(reply_id=self._reply_id)
         self._speaks = speaks
         if text is None:
             self._text.ask(messages, tools)

@@ -45,16 +45,16 @@ async def test_a_record_names_its_call_and_turn(kept: Kept) -> None:
     """Tasks have the ids of the task that started them, and keep their own to themselves."""
 
     async def turn(number: int) -> None:
-        logs.add_ids(turn_id=number)
-        await asyncio.sleep(0)
-        log.info("heard")
+        with logs.ids(turn_id=number):
+            await asyncio.sleep(0)
+            log.info("heard")
 
     async def call() -> None:
-        logs.add_ids(call_id="call-1")
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(turn(1))
-            tasks.create_task(turn(2))
-        log.info("ended", extra={"close_code": 1000})
+        with logs.ids(call_id="call-1"):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(turn(1))
+                tasks.create_task(turn(2))
+            log.info("ended", extra={"close_code": 1000})
 
     await asyncio.create_task(call())
     log.info("idle")

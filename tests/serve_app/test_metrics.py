@@ -9,6 +9,7 @@ from ray.util.metrics import Counter, Metric
 from deployments.stage_metrics import StageMetrics
 from serve_app import metrics
 from serve_app.conversation import announcements as say
+from serve_app.load import Shed
 
 
 def test_turns_replies_and_errors_are_counted(no_metrics: MagicMock) -> None:
@@ -56,6 +57,12 @@ def test_calls_and_refusals(no_metrics: MagicMock) -> None:
         call.begun.inc(tags={"path": "/ws"}),
         call.call_s.observe(61.5, tags={"path": "/ws"}),
     ]
+
+
+def test_the_load_of_a_replica(no_metrics: MagicMock) -> None:
+    """Its lag, and what it does without."""
+    metrics.load(41.5, Shed.PARTIALS)
+    assert no_metrics.mock_calls == [call.lag_ms.set(41.5), call.shed.set(1)]
 
 
 def test_false_interruptions_and_failed_tries(no_metrics: MagicMock) -> None:

@@ -1,25 +1,31 @@
-"""The spans of one call's turns: what is worked for which turn, and when a turn is over.
+"""What operators see of one call: counts, records, and the spans of its turns.
 
     turn ─┬─ stt transcribe ── stt.decode                 each final that was asked for
           └─ reply ─┬─ llm reply ── llm.write             each reply begun, speculative ones too
                     └─ tts speak ── tts.wait, tts.speak   each phrase
 
 A turn begins when its final transcript is first asked for, and ends with its reply. Where tracing
-is off all of this is `NO_SPAN`.
+is off every span is `NO_SPAN`.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 
+from deployments.logs import ids, logger
 from deployments.tracing import NO_SPAN, Span, begin, below
+from serve_app import metrics
 from serve_app.conversation import announcements as say
 from serve_app.conversation import commands as do
+from serve_app.conversation.replying import Speculation
+
+log = logger("call")
 
 TIMED = ("pause", "stt", "llm", "tts", "pipeline")
 
 
-class TurnTrace:
+class Observation:
     """Follows what a call does."""
 
     def __init__(self, call_id: str) -> None:
@@ -29,31 +35,47 @@ class TurnTrace:
         self._of_reply: dict[str, Span] = {}
         self._answered: dict[str, Span] = {}
 
-    def transcribing(self, command: do.Transcribe) -> AbstractContextManager[None]:
-        """Around the start of a transcription. Partials are nobody's wait."""
-        if not command.final:
-            return nullcontext()
-        if command.turn_id != self._turn_id:
-            self._begin_turn(command.turn_id)
-        return below(self._turn)
+    @contextmanager
+    def call(self) -> Generator[None, None, None]:
+        """Around all of it: its records have the call's id."""
+        with ids(call_id=self._call_id):
+            log.info("call %s began", self._call_id)
+            yield
 
-    def reply(self, reply_id: str) -> Span:
-        """A reply begins; whoever works on it ends its span. Without a turn (typed, asked for by
-        the client) it is one by itself."""
+    @contextmanager
+    def transcribing(self, command: do.Transcribe) -> Generator[None, None, None]:
+        """Around the start of a transcription. Partials are nobody's wait: they have no span."""
+        if command.final and command.turn_id != self._turn_id:
+            self._begin_turn(command.turn_id)
+        span = self._turn if command.final else NO_SPAN
+        with ids(turn_id=command.turn_id), below(span):
+            yield
+
+    @contextmanager
+    def replying(self, reply_id: str) -> Generator[Span, None, None]:
+        """Around the start of a reply; whoever works on it ends its span.
+
+        Without a turn (typed, asked for by the client) it is one by itself.
+        """
         if self._turn_id is None:
             self._begin_turn(None)
         self._of_reply[reply_id] = self._turn
         parent = self._turn.traceparent
-        return begin("reply", parent, reply_id=reply_id) if parent else NO_SPAN
+        span = begin("reply", parent, reply_id=reply_id) if parent else NO_SPAN
+        with ids(reply_id=reply_id), below(span):
+            yield span
 
     def told(self, announcement: say.Announcement) -> None:
         """The client is told this."""
+        metrics.observe(announcement)
         match announcement:
             case say.ReplyStarted(reply_id=reply_id):
                 self._answered[reply_id] = self._of_reply.get(reply_id, NO_SPAN)
             case say.TurnTimings(reply_id=reply_id):
                 spent = {f"{stage}_ms": getattr(announcement, f"{stage}_ms") for stage in TIMED}
                 self._answered.get(reply_id, NO_SPAN).set(**spent)
+                record = {"reply_id": reply_id, **spent}
+                log.info("call %s: answered", self._call_id, extra=record)
             case say.ReplyResumed(reply_id=reply_id):
                 self._answered.get(reply_id, NO_SPAN).note("resumed")
             case say.ReplyDone(reply_id=reply_id, status=status):
@@ -61,10 +83,13 @@ class TurnTrace:
             case _:
                 pass
 
-    def end(self) -> None:
+    def ended(self, close_code: int, waste: Speculation) -> None:
         """The call is over."""
+        metrics.speculated(waste.started, waste.dropped)
         for turn in (self._turn, *self._answered.values()):
             self._end_turn(turn, "hung_up")
+        record = {"call_id": self._call_id, "close_code": close_code}
+        log.info("call %s ended", self._call_id, extra=record)
 
     def _begin_turn(self, turn_id: int | None) -> None:
         if self._turn not in self._answered.values():
