@@ -120,6 +120,7 @@ async def test_prometheus_finds_the_figures(watched: Watched) -> None:
     """Ours from the ingress and from two stages, and the lag of event loops from Ray."""
     wanted = (
         "ray_parley_calls{",
+        "ray_parley_event_loop_lag_ms{",
         "ray_parley_calls_begun_total{",
         "ray_parley_first_audio_ms_bucket{",
         "ray_parley_stt_window_ms_bucket{",
@@ -128,7 +129,7 @@ async def test_prometheus_finds_the_figures(watched: Watched) -> None:
         "ray_serve_event_loop_scheduling_latency_ms_bucket{",
     )
     await until(lambda: all(name in watched.metrics() for name in wanted))
-    series = [line for line in watched.metrics().splitlines() if line.startswith(wanted[1])]
+    series = [line for line in watched.metrics().splitlines() if line.startswith(wanted[2])]
     assert 'path="/ws"' in series[0]
     assert 'deployment="Ingress"' in series[0]
 
