@@ -111,14 +111,14 @@ def span(name: str, parent: str | None = None) -> Generator[Span, None, None]:
     What ends the block early is named by its class alone: messages may quote what was said.
     """
     parent = parent or _CURRENT.get()
-    below = begin(name, parent) if parent else NO_SPAN
+    begun = begin(name, parent) if parent else NO_SPAN
     try:
-        yield below
+        yield begun
     except BaseException as error:
-        below.set(ended_by=type(error).__name__)
+        begun.set(ended_by=type(error).__name__)
         raise
     finally:
-        below.end()
+        begun.end()
 
 
 @contextmanager
