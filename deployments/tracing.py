@@ -66,7 +66,7 @@ class _Recorded:
         self._span = span
         carrier: dict[str, str] = {}
         _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
-        self.traceparent: str | None = carrier["traceparent"]
+        self.traceparent: str | None = carrier.get("traceparent")
 
     def note(self, event: str) -> None:
         self._span.add_event(event)

@@ -41,6 +41,15 @@ def test_an_endpoint_switches_it_on(fresh_tracer: pytest.MonkeyPatch, switch: st
     assert tracing.tracer() is made
 
 
+def test_the_sdks_own_switch_holds(fresh_tracer: pytest.MonkeyPatch) -> None:
+    """OTEL_SDK_DISABLED: spans that are none, and nothing travels."""
+    fresh_tracer.setenv(tracing.SWITCHES[0], "http://127.0.0.1:1")
+    fresh_tracer.setenv("OTEL_SDK_DISABLED", "true")
+    turn = tracing.begin("turn", call_id="call-1")
+    turn.end()
+    assert turn.traceparent is None
+
+
 def test_without_the_exporter_it_stays_off(
     fresh_tracer: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
