@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The graph on one NVIDIA card, with every environment that serve_config.yaml names.
 #   docker build -t parley .
-#   docker run --gpus all --shm-size 2g -p 8000:8000 -v parley-models:/models parley
+#   docker run --gpus all --shm-size 2g -p 127.0.0.1:8000:8000 -e PARLEY_ALLOW_ANONYMOUS=1 \
+#     -v parley-models:/models parley        (for the network, keys: docs/security.md)
 FROM python:3.11-slim-bookworm AS environments
 # A compiler for the few packages without a wheel; it stays in this stage.
 # hadolint ignore=DL3008

@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         return run_graph(options.config, Path(options.graph), options.metrics_port)
     if options.keep:
         return keep(sys.stdin)
+    if options.allow_anonymous:
+        os.environ["PARLEY_ALLOW_ANONYMOUS"] = "1"
     try:
         plan = plan_of(Path(options.config), options.host, options.port, options.front_door)
         _launch(replace(plan, metrics_port=options.metrics_port))
@@ -76,6 +78,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", default=str(ROOT / "serve_config.embedded.yaml"))
     parser.add_argument("--host", help="in place of the config file's; 0.0.0.0: every interface")
     parser.add_argument("--port", type=int, help="in place of the config file's")
+    parser.add_argument(
+        "--allow-anonymous",
+        action="store_true",
+        help="serve other machines without keys: whoever reaches the port may call",
+    )
     parser.add_argument(
         "--front-door",
         choices=("fast", "default"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -45,6 +46,7 @@ class Options:
     reply: Codec
     voice: str | None
     language: str | None
+    api_key: str | None
     out: Path
     timeout: float
 
@@ -76,6 +78,7 @@ async def _talk(options: Options) -> None:
         reply=options.reply,
         voice=options.voice,
         language=options.language,
+        api_key=options.api_key,
     ) as call:
         progress, playback = Progress(), Playback()
 
@@ -157,6 +160,11 @@ def _options(arguments: Sequence[str] | None) -> Options:
     add("--reply", choices=("pcm16", "opus"), default="pcm16", help="what comes (%(default)s)")
     add("--voice", help="voice of the replies")
     add("--language", help="language of the call")
+    add(
+        "--api-key",
+        default=os.environ.get("PARLEY_API_KEY"),
+        help="a key, where the server asks for one; PARLEY_API_KEY keeps it out of sight",
+    )
     add("--out", type=Path, default=Path("reply.wav"), help="the replies' audio (%(default)s)")
     add(
         "--timeout", type=float, default=30.0, help="longest silence of the server, s (%(default)g)"

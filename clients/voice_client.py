@@ -98,6 +98,7 @@ class VoiceClient:
         reply: Codec = "pcm16",
         voice: str | None = None,
         language: str | None = None,
+        api_key: str | None = None,
         connect_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> AsyncGenerator[VoiceClient]:
@@ -112,7 +113,7 @@ class VoiceClient:
         if codec == "pcm16":
             query["rate"] = str(rate)
         full_url = f"{url}?{urlencode({key: value for key, value in query.items() if value})}"
-        async with await _open(full_url, connect_timeout_s) as socket:
+        async with await _open(full_url, connect_timeout_s, api_key) as socket:
             client = cls(socket, encoder, clock)
             # Not a TaskGroup: it would wrap what the call raises in an ExceptionGroup.
             pinging = asyncio.create_task(client._ping())
@@ -211,11 +212,12 @@ class VoiceClient:
             return  # whoever reads or sends is told
 
 
-async def _open(full_url: str, timeout_s: float) -> ClientConnection:
+async def _open(full_url: str, timeout_s: float, api_key: str | None) -> ClientConnection:
     url = full_url.partition("?")[0]
     try:
         return await connect(
             full_url,
+            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             compression=None,  # audio does not shrink
             proxy=None,  # a real-time call is not sent through a web proxy
             open_timeout=timeout_s,

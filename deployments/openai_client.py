@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from deployments.contracts import BackendError, BadInput, LoadFailed, Overloaded
 
 if TYPE_CHECKING:
     import openai
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 NO_KEY = "none"
 """The client insists on a key; servers without accounts ignore it."""
@@ -40,10 +43,17 @@ def status_of(error: openai.APIError) -> int | None:
 
 
 def told(error: openai.APIError) -> BackendError:
-    """What an error of the client is to a stage."""
+    """What an error of the client is to a stage. Never in the server's own words: servers quote
+    what they were asked, and this goes to the log."""
     status = status_of(error)
     if status in (429, 503):
         return Overloaded(f"the server has no room: {status}")
     if status in (400, 404, 413, 422):
-        return BadInput(f"the server refuses the request: {error.message}")
-    return BackendError(f"the server failed: {error.message}")
+        return BadInput(f"the server refuses the request: {status}{_kind(error)}")
+    return BackendError(f"the server failed: {status or type(error).__name__}{_kind(error)}")
+
+
+def _kind(error: openai.APIError) -> str:
+    """What the server calls its error, where that is a name."""
+    names = (str(name) for name in (error.code, error.type) if name is not None)
+    return "".join(f" {name}" for name in names if _NAME.fullmatch(name))

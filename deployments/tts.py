@@ -80,6 +80,11 @@ class TextToSpeechDeployment:
         """What is loaded. Answers only once it is."""
         return self._info
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """How long a first phrase would wait here, for `serve_app/autoscaling.py`."""
+        forecast = self._schedule.forecast(asyncio.get_running_loop().time())
+        return {"queue_age_ms": forecast.first_wait_s * 1000}
+
     async def capacity(self) -> SpeechCapacity:
         """What room there is now."""
         schedule = self._schedule

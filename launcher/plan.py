@@ -12,9 +12,13 @@ from typing import Any, cast
 import yaml
 
 from launcher import LaunchError
-from launcher.ports import free_port
+from launcher.ports import free_port, free_range
 
 ROOT = Path(__file__).resolve().parent.parent
+
+REPLICAS_HTTP = (26_000, 29_999, 50)
+REPLICAS_GRPC = (30_000, 32_699, 50)
+"""First, last, and how many for each graph: above Ray's workers, below the ports of connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +106,25 @@ def graph_environment(plan: Plan, run_dir: Path, inherited: Mapping[str, str]) -
 
 
 def haproxy_places(run_dir: Path) -> dict[str, str]:
-    """HAProxy's files and side ports, so that two of them can live on one machine.
+    """HAProxy's files, and the ports beside it, so that two graphs can live on one machine.
 
-    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57.
+    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57. HAProxy
+    knows the ports of the ingress' replicas before these listen, and sends what comes earlier to
+    Serve's own proxy. Were any of these ports the same, one graph would answer the other's calls.
     """
     home = run_dir / "h"
+    http, grpc = free_range(*REPLICAS_HTTP), free_range(*REPLICAS_GRPC)
     return {
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(home / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(home / "a.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port(8500)),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port(9101)),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port(8404)),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http.start),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(http[-1]),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc.start),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(grpc[-1]),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import random
 import socket
 from collections.abc import Generator
 from pathlib import Path
@@ -30,6 +31,19 @@ def free_port(preferred: int) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("0.0.0.0", 0))
         return int(probe.getsockname()[1])
+
+
+def free_range(first: int, last: int, size: int) -> range:
+    """So many ports in a row, at random, of which nobody uses the first.
+
+    For what takes its ports later: two that begin at once hardly ever choose the same.
+    """
+    starts = list(range(first, last - size + 2, size))
+    random.shuffle(starts)
+    for start in starts:
+        if port_is_free("0.0.0.0", start):
+            return range(start, start + size)
+    raise LaunchError(f"no {size} ports are free from {first} to {last}")
 
 
 @contextlib.contextmanager

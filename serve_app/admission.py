@@ -30,7 +30,7 @@ class Admission:
     def check(self, request: CallRequest) -> None:
         """Raises PeerError where a call asks for what the operator does not allow."""
         url = request.llm_url
-        if url is not None and url.rstrip("/") not in self._llm_urls:
+        if url is not None and url.removesuffix("/") not in self._llm_urls:
             raise PeerError(
                 "url_not_allowed",
                 "vllm_url is not on this server's list of allowed servers",

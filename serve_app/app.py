@@ -13,6 +13,7 @@ import ray
 import yaml
 from pydantic import ValidationError
 from ray import serve
+from ray.serve.context import _get_global_client  # pyright: ignore[reportPrivateUsage]
 
 from deployments import backends
 from deployments.llm import LanguageModelDeployment
@@ -20,6 +21,8 @@ from deployments.stt import SpeechToTextDeployment
 from deployments.tts import TextToSpeechDeployment
 from deployments.voices import VoiceStore
 from serve_app import gpu_plan
+from serve_app.access import exposure
+from serve_app.access.settings import from_environment
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
 from serve_app.ingress import Ingress
@@ -39,6 +42,12 @@ log = logging.getLogger("ray.serve")
 MEMORY_SHARE = "gpu_memory_utilization"
 """The setting of vLLM that says how much of a card it takes."""
 
+VOICE_SCALING = {
+    "policy_function": "serve_app.autoscaling:ByLoadAndQueueAge",
+    "policy_kwargs": {"per_replica": 2, "max_queue_age_ms": 200},
+}
+"""A voice with a phrase running and one waiting is busy; a first phrase should not wait longer."""
+
 HEADROOM = 2
 """Slots of a replica per admitted call: a refusal needs one too, or its handshake hangs."""
 
@@ -46,6 +55,8 @@ HEADROOM = 2
 def build(settings: Settings) -> serve.Application:
     """The whole graph. Raises ConfigError, in one line, where the plan cannot work."""
     settings = _overridden(settings)
+    settings = settings.model_copy(update={"auth": from_environment(settings.auth)})
+    exposure.check(_served_host(), settings.auth)
     stt = _chosen("stt", settings.stt)
     llm = _chosen("llm", settings.llm)
     tts = _chosen("tts", settings.tts)
@@ -61,10 +72,18 @@ def build(settings: Settings) -> serve.Application:
         LanguageModelDeployment.options(**_options(llm, slots)).bind(
             llm.backend, llm.settings, *after
         ),
-        TextToSpeechDeployment.options(**_options(tts, slots)).bind(
+        TextToSpeechDeployment.options(**_options(tts, slots, policy=VOICE_SCALING)).bind(
             tts.backend, tts.settings, VoiceStore(settings.voices_dir, settings.voices_redis_url)
         ),
     )
+
+
+def _served_host() -> str | None:
+    """Where Serve listens, which the builder is not told; None where it does not run yet."""
+    if not ray.is_initialized():
+        return None
+    client: Any = _get_global_client(raise_if_no_controller_running=False)
+    return None if client is None else client.http_config.host
 
 
 def _overridden(settings: Settings) -> Settings:
@@ -134,8 +153,11 @@ def _limits(limits: LimitSettings) -> LimitSettings:
     return limits.model_copy(update={"max_calls": most})
 
 
-def _options(stage: StageSettings, slots: int) -> dict[str, Any]:
-    """How Serve runs a stage: its slots, and its placement where the settings have one."""
+def _options(stage: StageSettings, slots: int, **scaling: Any) -> dict[str, Any]:
+    """How Serve runs a stage: its slots, and its placement where the settings have one.
+
+    `scaling`: what decides between the bounds of its placement, in place of Serve's own policy.
+    """
     options: dict[str, Any] = {"max_ongoing_requests": slots}
     if (placement := stage.placement) is None:
         return options
@@ -143,7 +165,7 @@ def _options(stage: StageSettings, slots: int) -> dict[str, Any]:
     if placement.most_replicas == placement.replicas:
         return {**options, "num_replicas": placement.replicas}
     bounds = {"min_replicas": placement.replicas, "max_replicas": placement.most_replicas}
-    return {**options, "autoscaling_config": bounds}
+    return {**options, "autoscaling_config": {**bounds, **scaling}}
 
 
 def _actor_options(placement: Placement) -> dict[str, Any]:

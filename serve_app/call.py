@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
 from deployments.logs import logger
-from serve_app import metrics
+from serve_app import metrics, text_log
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
 from serve_app.conversation import announcements as say
@@ -181,6 +181,7 @@ class Call:
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
         self._seen.told(announcement)
+        text_log.note(self._id, announcement)
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:

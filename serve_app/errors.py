@@ -34,7 +34,8 @@ class PeerError(ParleyError):
     `code` is the wire code, the message is for the client to read. With `close_code` (RFC 6455)
     the call ends; without, just the message that caused it is dropped. Before a WebSocket is
     accepted the same error is refused with HTTP `status`. `cause`: the client's own id of the
-    message, `param` what in it is wrong, where the protocol has these.
+    message, `param` what in it is wrong, where the protocol has these. `retry_after_s`: when it is
+    worth trying again.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class PeerError(ParleyError):
         status: int = 400,
         cause: str | None = None,
         param: str | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
         self.code = code
         self.cause = cause
         self.param = param

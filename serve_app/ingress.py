@@ -9,7 +9,8 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
@@ -19,7 +20,8 @@ from ray.serve.handle import DeploymentHandle
 from deployments import progress
 from deployments.contracts import SPEECH_RATE
 from deployments.logs import logger
-from serve_app import metrics
+from serve_app import metrics, text_log
+from serve_app.access.door import Door, Doorkeeper, knock_of, visitor_of
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
@@ -29,6 +31,7 @@ from serve_app.audio.pcm import BYTES_PER_SAMPLE
 from serve_app.audio.uplink import Uplink
 from serve_app.audio.vad import EnergyVad, SileroVad
 from serve_app.audio.vad_batch import VadBatch
+from serve_app.autoscaling import QUEUE_AGE
 from serve_app.call import Call, CallParts
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
@@ -40,6 +43,7 @@ from serve_app.load import Load
 from serve_app.load_watch import watch
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
+from serve_app.rest.body import read_body
 from serve_app.rest.voices import VoicesEndpoint
 from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
@@ -49,7 +53,6 @@ from serve_app.websocket import StarletteSocket, accept, refuse
 log = logger("ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
-MAX_POST_BYTES = 64 * 1024
 MAX_MESSAGE_MS = 10_000
 """Audio in one message: hearing it takes the loop that all calls share."""
 
@@ -67,17 +70,13 @@ def _new_judge(name: str) -> PauseJudge | None:
     return ThreadedJudge(detector)
 
 
-async def _body(request: Request) -> bytes:
-    """All of it. Raises PeerError where it is too much, and no more is read."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_POST_BYTES:
-            raise PeerError("message_too_big", f"at most {MAX_POST_BYTES} bytes", status=413)
-    return body
+def _door() -> Door:
+    """That of the replica that this process is."""
+    return cast(Any, serve.get_replica_context()).servable_object.door
 
 
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
+api.add_middleware(Doorkeeper, door=_door)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -106,7 +105,9 @@ class Ingress:
         tts: DeploymentHandle[Any],
     ) -> None:
         self._settings = settings
+        text_log.allow(settings.log_text)
         self._keys = settings.keys()
+        self.door = Door(settings.auth, self._keys, ROUTES, POSTS)
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
         self._voices = VoicesEndpoint(self._stages)
         self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
@@ -134,6 +135,10 @@ class Ingress:
         now = asyncio.get_running_loop().time()
         metrics.calls(self._admission.calls)
         metrics.load(self._load.lag_ms(now), self._load.shed(now))
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """How late this replica's event loop is: the age of what waits in it."""
+        return {QUEUE_AGE: self._load.lag_ms(asyncio.get_running_loop().time())}
 
     @api.get("/healthz")
     async def healthz(self) -> dict[str, str]:
@@ -202,8 +207,10 @@ class Ingress:
         route = _POSTS[url.path.removeprefix(request.scope.get("root_path", ""))]
         url_path = f"{url.path}?{url.query}" if url.query else url.path
         try:
-            body = await _body(request)
-            asked = Post(url_path, dict(request.headers), body, int(time.time()))
+            body = await read_body(request)
+            key = visitor_of(request.scope).key
+            key_id = key.id if key else ""
+            asked = Post(url_path, dict(request.headers), body, int(time.time()), key_id)
             page = route.answer(asked, self._keys)
         except PeerError as error:
             told = {"code": error.code, "message": error.message}
@@ -211,14 +218,12 @@ class Ingress:
         return Response(page.body, media_type=page.media_type)
 
     def _handshake(self, websocket: WebSocket) -> Handshake:
-        now = int(time.time())
-        return Handshake(
+        knock = knock_of(websocket)
+        return replace(
+            knock,
             call_id=uuid.uuid4().hex,
-            path=websocket.url.path,
-            query=dict(websocket.query_params),
-            headers=dict(websocket.headers),
-            now=now,
-            expires_at=now + round(self._settings.limits.max_call_s),
+            expires_at=knock.now + round(self._settings.limits.max_call_s),
+            owner=visitor_of(websocket.scope).owner,
         )
 
     async def _check(self, dialect: Dialect) -> None:

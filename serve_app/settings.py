@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from deployments.contracts import Tool
+from serve_app.access.origins import canonical
+from serve_app.access.server_urls import checked
+from serve_app.access.settings import AuthSettings
 from serve_app.conversation.backchannel import WORDS
 from serve_app.conversation.playout import PlayoutPolicy
 from serve_app.conversation.policy import TurnPolicy
@@ -31,11 +34,7 @@ Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 SILENT_ENDPOINT_MS = 500
 JUDGED_ENDPOINT_MS = 200
 
-_OVERRIDES = {
-    "stt": ("STT_MODEL", "ASR_MODEL"),
-    "llm": ("LLM_MODEL",),
-    "tts": ("TTS_MODEL",),
-}
+_OVERRIDES = {"stt": ("STT_MODEL", "ASR_MODEL"), "llm": ("LLM_MODEL",), "tts": ("TTS_MODEL",)}
 
 
 class _Frozen(BaseModel):
@@ -91,7 +90,7 @@ class ToolSettings(_Frozen):
     parameters: dict[str, object] = Field(
         default_factory=lambda: {"type": "object", "properties": {}}
     )
-    url: Annotated[str, Field(pattern=r"^https?://[^/]")]
+    url: Annotated[str, AfterValidator(lambda url: checked(url, query=True))]
     method: Literal["POST", "GET"] = "POST"
     headers_env: dict[str, str] = Field(default_factory=dict)
     timeout_s: Seconds = 10.0
@@ -172,13 +171,16 @@ class Settings(_Frozen):
     """The language model loads once the others have: vLLM counts what is free on the card then."""
     gpu_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     """How long GPUs that the plan needs may take to join; 0: they are there, or never will be."""
-    public_origin: str | None = None
+    public_origin: Annotated[str, AfterValidator(canonical)] | None = None
     """Where clients reach this server, `https://…`: what Twilio signs and is told to call."""
     twilio_auth_token_env: str | None = None
     """The environment variable with Twilio's token; with it, unsigned requests are refused."""
     signing_key_env: str = "PARLEY_SIGNING_KEY"
     """The environment variable that signs short-lived keys; without it a replica knows its own."""
-    vllm_urls: tuple[str, ...] = ()
+    auth: AuthSettings = AuthSettings()
+    log_text: bool = False
+    """What callers and the agent say goes to the log; else no word of it does."""
+    vllm_urls: tuple[Annotated[str, AfterValidator(checked)], ...] = ()
     """Language model servers that a call may choose with `vllm_url`, each written in full."""
     tools: tuple[ToolSettings, ...] = ()
 
@@ -252,10 +254,8 @@ class Settings(_Frozen):
 
 def model_choice(stage: Literal["stt", "llm", "tts"]) -> str | None:
     """The model that the environment chooses for a stage, if any."""
-    for variable in _OVERRIDES[stage]:
-        if value := os.environ.get(variable, "").strip():
-            return value
-    return None
+    values = (os.environ.get(variable, "").strip() for variable in _OVERRIDES[stage])
+    return next(filter(None, values), None)
 
 
 def endpoints(tools: Sequence[ToolSettings]) -> list[Endpoint]:

@@ -53,12 +53,8 @@ async def refuse(
 ) -> None:
     """Say no before the call begins: by HTTP status, or to a browser, which cannot read one, by
     accepting, saying why and closing."""
-    body = {"code": error.code, "message": error.message}
-    if "origin" not in websocket.headers and "websocket.http.response" in websocket.scope.get(
-        "extensions", {}
-    ):
-        headers = {"retry-after": str(retry_after_s)} if error.status == 503 else None
-        await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
+    if "origin" not in websocket.headers and _can_deny(websocket):
+        await deny(websocket, error, retry_after_s)
         return
     await accept(websocket, route, handshake)
     for message in route.refusal(error):
@@ -67,3 +63,18 @@ async def refuse(
         else:
             await websocket.send_bytes(message)
     await websocket.close(error.close_code or POLICY_VIOLATION)
+
+
+async def deny(websocket: WebSocket, error: PeerError, retry_after_s: int) -> None:
+    """Say no by HTTP status; 403 where the server knows no other."""
+    if not _can_deny(websocket):
+        await websocket.close(POLICY_VIOLATION)
+        return
+    body = {"code": error.code, "message": error.message}
+    wait_s = error.retry_after_s or retry_after_s
+    headers = {"retry-after": str(wait_s)} if error.status in (429, 503) else None
+    await websocket.send_denial_response(JSONResponse({"error": body}, error.status, headers))
+
+
+def _can_deny(websocket: WebSocket) -> bool:
+    return "websocket.http.response" in websocket.scope.get("extensions", {})

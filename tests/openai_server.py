@@ -15,6 +15,7 @@ class Server:
 
     words: list[str] = field(default_factory=lambda: ["Good ", "day", "."])
     status: int = 200
+    error: dict[str, str] = field(default_factory=lambda: {"message": "as told"})
     endless: bool = False
     breaks: bool = False
     deltas: list[dict[str, object]] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Server:
             _respond(writer, 200, json.dumps({"object": "list", "data": data}))
         elif self.status != 200:
             self.requests.append(json.loads(body))
-            _respond(writer, self.status, json.dumps({"error": {"message": "as told"}}))
+            _respond(writer, self.status, json.dumps({"error": self.error}))
         else:
             self.requests.append(json.loads(body))
             await self._stream(reader, writer)

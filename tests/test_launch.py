@@ -195,6 +195,19 @@ def test_the_default_front_door_sets_no_flag(tmp_path: Path) -> None:
     assert not [name for name in environment if name.startswith("RAY_SERVE_")]
 
 
+def test_two_graphs_have_ports_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another has the usual ones: HAProxy's two, and that of the proxy behind it."""
+    monkeypatch.setattr(plan, "free_port", lambda preferred: preferred + 1)
+    ports = {name: v for name, v in plan.haproxy_places(tmp_path).items() if "_PORT" in name}
+    assert ports == {
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "8501",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": "9102",
+        "RAY_SERVE_HAPROXY_STATS_PORT": "8405",
+    }
+
+
 def test_haproxys_socket_path_fits() -> None:
     """A Unix socket's path, with Ray's node id in it and HAProxy's suffix, is short enough."""
     run_dir = launch._temp_root() / "parley-12345678"

@@ -45,7 +45,7 @@ class OpenAI:
 
     The key is read from the environment variable that `api_key_env` names; it goes to `base_url`
     alone; an empty name sends none. A request's `server_url` is asked with no key, for the first
-    model it lists.
+    model it lists. Redirects are not followed: they name servers that nobody has allowed.
     `timeout_s` bounds the wait for a connection and for each next piece of the reply.
     `history_tokens` is an estimate by characters: the tokenizer is at the server.
     """
@@ -119,7 +119,11 @@ class OpenAI:
     def _client(self, url: str | None, key: str) -> AsyncOpenAI:
         # Whether to ask again is the ingress' decision: it knows if anything was spoken.
         return self._openai.AsyncOpenAI(
-            base_url=url, api_key=key, timeout=self._timeout_s, max_retries=0
+            base_url=url,
+            api_key=key,
+            timeout=self._timeout_s,
+            max_retries=0,
+            http_client=self._openai.DefaultAsyncHttpxClient(follow_redirects=False),
         )
 
     async def _other(self, url: str) -> AsyncOpenAI:

@@ -189,5 +189,7 @@ def _timings(timings: TurnTimings) -> _Json:
     }
 
 
-ROUTE: Final = Route("/ws", lambda handshake: NativeDialect(handshake.query), refusal)
-"""Where the native dialect is spoken."""
+ROUTE: Final = Route(
+    "/ws", lambda handshake: NativeDialect(handshake.query), refusal, subprotocol="parley"
+)
+"""Where the native dialect is spoken. The subprotocol is for pages, which show a key in another."""

@@ -265,7 +265,7 @@ def _error_of(error: say.CallError) -> Json:
     }
 
 
-ROUTE: Final = Route(PATH, RealtimeDialect, refusal, realtime_keys.check, subprotocol="realtime")
+ROUTE: Final = Route(PATH, RealtimeDialect, refusal, subprotocol="realtime")
 """Where the Realtime protocol is spoken."""
 
 CLIENT_SECRETS: Final = PostRoute(f"{PATH}/client_secrets", realtime_keys.answer)

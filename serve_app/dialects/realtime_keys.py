@@ -1,7 +1,7 @@
 """Short-lived keys for browsers: `POST /v1/realtime/client_secrets`, and the check of such a key.
 
-A key carries its end and its session's settings, and is signed (HMAC-SHA256), so that any
-replica with the same signing key knows it without having stored it.
+A key carries its end, its session's settings and the id of the key it was made with, and is signed
+(HMAC-SHA256), so that any replica with the same signing key knows it without having stored it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def answer(post: Post, keys: Keys) -> Page:
     if len(dump(wanted)) > MAX_SESSION_BYTES:
         raise invalid(f"session may have {MAX_SESSION_BYTES} bytes in a key", param="session")
     expires_at = post.now + round(lifetime_s or LIFETIME_S)
-    value = PREFIX + _sealed({"expires_at": expires_at, "session": wanted}, keys.signing)
+    carried: Json = {"expires_at": expires_at, "session": wanted, "made_with": post.key_id}
+    value = PREFIX + _sealed(carried, keys.signing)
     told = session.told("", expires_at)
     return Page(
         dump({"value": value, "expires_at": expires_at, "session": told}).encode(),
@@ -47,19 +48,21 @@ def answer(post: Post, keys: Keys) -> Page:
     )
 
 
-def check(handshake: Handshake, keys: Keys) -> None:
-    """Raises PeerError (HTTP 401) for a short-lived key that is not ours, or has expired."""
-    key = handshake.key
-    if key is None or not key.startswith(PREFIX):
-        return
-    payload, _, signature = key.removeprefix(PREFIX).partition(".")
+def check(handshake: Handshake, keys: Keys) -> str:
+    """The id of the key that the short-lived key shown was made with; "" where none was needed.
+
+    Raises PeerError (HTTP 401) for one that is not ours, or has expired.
+    """
+    payload, _, signature = (handshake.key or "").removeprefix(PREFIX).partition(".")
     expected = _signature(payload, keys.signing)
     genuine = hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode())
     if not genuine:
         raise _refused("this key is not known here")
-    expires_at = _opened(payload).get("expires_at")
+    fields = _opened(payload)
+    expires_at, made_with = fields.get("expires_at"), fields.get("made_with")
     if not isinstance(expires_at, int) or expires_at <= handshake.now:
         raise _refused("this key has expired")
+    return made_with if isinstance(made_with, str) else ""
 
 
 def session_of(key: str | None) -> Json:

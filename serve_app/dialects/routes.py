@@ -20,7 +20,8 @@ KEY_PROTOCOL: Final = "openai-insecure-api-key."
 class Handshake:
     """A WebSocket's opening request. Names of `headers` are in lower case.
 
-    `now` and `expires_at`, the latest end of the call, in seconds since 1970.
+    `now` and `expires_at`, the latest end of the call, in seconds since 1970. `owner`: whose key
+    the call is made with; "" where none is asked for.
     """
 
     call_id: str
@@ -29,6 +30,7 @@ class Handshake:
     headers: Mapping[str, str]
     now: int
     expires_at: int
+    owner: str = ""
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -43,6 +45,7 @@ class Handshake:
         offered = (name for name in self.subprotocols if name.startswith(KEY_PROTOCOL))
         places = (
             token.strip() if scheme.lower() == "bearer" else "",
+            self.headers.get("api-key", ""),
             self.headers.get("x-api-key", ""),
             next(offered, "").removeprefix(KEY_PROTOCOL),
             self.query.get("api_key", ""),
@@ -52,12 +55,14 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A POST request. `url_path` is its path with the query, as the client wrote it."""
+    """A POST request. `url_path` is its path with the query, as the client wrote it; `key_id`
+    the id of the key that it came with, "" where none was asked for."""
 
     url_path: str
     headers: Mapping[str, str]
     body: bytes
     now: int
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ class Route:
 
     open         reads the handshake. Raises PeerError
     refusal      the messages that tell a client, which can read no HTTP status, why not
-    check        who may call. Raises PeerError
+    check        who may call, where the protocol has its own proof of that. Raises PeerError
+    signed       `check` is such a proof, once its secret is configured: no key is asked for then
     subprotocol  selected where the client offers it
     """
 
@@ -100,12 +106,17 @@ class Route:
     open: Callable[[Handshake], Dialect]
     refusal: Callable[[PeerError], list[str | bytes]]
     check: Callable[[Handshake, Keys], None] = anyone
+    signed: bool = False
     subprotocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PostRoute:
-    """An HTTP endpoint that a dialect's clients need. `answer` raises PeerError."""
+    """An HTTP endpoint that a dialect's clients need. `answer` raises PeerError.
+
+    `signed`: it checks a signature, as in Route.
+    """
 
     path: str
     answer: Callable[[Post, Keys], Page]
+    signed: bool = False

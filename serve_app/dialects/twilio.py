@@ -216,8 +216,8 @@ def _open(handshake: Handshake) -> TwilioDialect:
     return TwilioDialect()
 
 
-ROUTE: Final = Route(PATH, _open, refusal, check)
+ROUTE: Final = Route(PATH, _open, refusal, check, signed=True)
 """Where a stream is connected to."""
 
-ANSWER: Final = PostRoute("/twilio/answer", answer)
+ANSWER: Final = PostRoute("/twilio/answer", answer, signed=True)
 """What Twilio asks when a call comes in."""

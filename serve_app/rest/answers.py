@@ -21,7 +21,8 @@ def answer(content: object, status: int = 200, retry_after_s: int | None = None)
 
 def refusal(error: PeerError) -> JSONResponse:
     """The answer to a request that is at fault."""
-    return _error(error.status, error.message, "invalid_request_error", error.code)
+    kind = "invalid_request_error"
+    return _error(error.status, error.message, kind, error.code, error.retry_after_s or 1)
 
 
 def failure(error: StageError) -> JSONResponse:
@@ -31,6 +32,6 @@ def failure(error: StageError) -> JSONResponse:
     return _error(status, text, "server_error", error.code)
 
 
-def _error(status: int, message: str, kind: str, code: str) -> JSONResponse:
+def _error(status: int, message: str, kind: str, code: str, retry_after_s: int = 1) -> JSONResponse:
     body = {"message": message, "type": kind, "param": None, "code": code}
-    return answer({"error": body}, status, retry_after_s=1 if status in (429, 503) else None)
+    return answer({"error": body}, status, retry_after_s if status in (429, 503) else None)

@@ -124,6 +124,23 @@ async def test_a_server_that_sends_nonsense(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == "talk: the server sent a text message that is not JSON\n"
 
 
+@pytest.mark.parametrize("options", [[], ["--api-key", "parley_given"]])
+async def test_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]):
+    """The environment's, or that of the command line; in a header, not in the address."""
+    monkeypatch.setenv("PARLEY_API_KEY", "parley_kept")
+    seen: list[tuple[str, str]] = []
+
+    async def script(peer: Peer) -> None:
+        assert peer.socket.request is not None
+        seen.append((peer.socket.request.headers["Authorization"], peer.socket.request.path))
+        await peer.socket.close(1013)
+
+    assert await _run(script, _file(tmp_path / "q.wav"), *options) == 1
+    [(shown, path)] = seen
+    assert shown == f"Bearer {options[-1] if options else 'parley_kept'}"
+    assert "parley_" not in path
+
+
 async def test_no_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """The server's reason, and when to come back."""
     async with refuse(503, retry_after="7") as url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -262,3 +263,40 @@ async def test_a_long_history_is_cut(server: Server) -> None:
     assert sent[-1]["content"] == "Hello?"  # type: ignore[index]
     assert 2 < len(sent) < 15  # type: ignore[arg-type]
     assert len(server.requests) == 1
+
+
+@asynccontextmanager
+async def redirecting(target: str, status: int) -> AsyncIterator[str]:
+    """The URL of a server that sends everybody elsewhere."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\nlocation: {target}\r\ncontent-length: 0\r\n"
+        writer.write(f"{head}connection: close\r\n\r\n".encode())
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
+    """An allowed server cannot send us to one that nobody has allowed."""
+    asked = ReplyRequest(ASKED.messages)
+    async with redirecting(server.url + "/models", status) as url, client(server) as backend:
+        with pytest.raises(BackendError, match=str(status)):
+            await text_of(backend.reply(dataclasses.replace(asked, server_url=url)))
+    assert (server.requests, server.keys) == ([], [])
+
+
+async def test_an_error_does_not_quote_the_conversation(server: Server) -> None:
+    """Servers say what they were asked, and errors are logged: their names alone are kept."""
+    quoted = {"message": "you said Hello?", "type": "invalid_request_error", "code": "Hello? again"}
+    server.status, server.error = 400, quoted
+    async with client(server) as backend:
+        with pytest.raises(BadInput) as caught:
+            await text_of(backend.reply(ASKED))
+    assert str(caught.value) == "the server refuses the request: 400 invalid_request_error"

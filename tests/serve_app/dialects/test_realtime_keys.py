@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.dialects import realtime_keys
-from serve_app.dialects.realtime import ROUTE, RealtimeDialect
+from serve_app.dialects.realtime import RealtimeDialect
 from serve_app.dialects.routes import Keys, Post
 from serve_app.errors import PeerError
 from tests.serve_app.dialects.exchange import handshake
@@ -35,7 +35,7 @@ def showing(key: str, **changes: Any):
 def test_a_key_opens_a_session_with_its_settings() -> None:
     """Those that it was asked for with."""
     key = ask(session={"type": "realtime", "instructions": "Be brief."})["value"]
-    ROUTE.check(showing(key), KEYS)
+    realtime_keys.check(showing(key), KEYS)
     dialect = RealtimeDialect(showing(key))
     assert dialect.request.opening.instructions == "Be brief."
 
@@ -44,9 +44,9 @@ def test_a_key_opens_a_session_with_its_settings() -> None:
 def test_a_key_expires(seconds: int | None, late: int) -> None:
     """To the second."""
     key = ask(expires_after={"seconds": seconds} if seconds else None)["value"]
-    ROUTE.check(showing(key, now=NOW + late - 1), KEYS)
+    realtime_keys.check(showing(key, now=NOW + late - 1), KEYS)
     with pytest.raises(PeerError, match="expired") as caught:
-        ROUTE.check(showing(key, now=NOW + late), KEYS)
+        realtime_keys.check(showing(key, now=NOW + late), KEYS)
     assert (caught.value.code, caught.value.status, caught.value.close_code) == (
         "invalid_api_key",
         401,
@@ -58,20 +58,22 @@ def test_another_servers_key_is_refused() -> None:
     """It was signed with another secret."""
     key = ask()["value"]
     with pytest.raises(PeerError, match="not known"):
-        ROUTE.check(showing(key), Keys(b"other"))
+        realtime_keys.check(showing(key), Keys(b"other"))
 
 
 @given(st.text())
 def test_a_forged_key_is_refused(text: str) -> None:
     """Whatever it holds."""
     with pytest.raises(PeerError):
-        ROUTE.check(handshake(query={"api_key": f"ek_{text}"}), KEYS)
+        realtime_keys.check(handshake(query={"api_key": f"ek_{text}"}), KEYS)
 
 
-def test_other_keys_are_not_ours_to_judge() -> None:
-    """Nor is having none."""
-    ROUTE.check(handshake(), KEYS)
-    ROUTE.check(showing("sk-anything"), KEYS)
+def test_a_key_says_what_it_was_made_with() -> None:
+    """The id of the key that its maker showed."""
+    post = Post("/", {}, b"", NOW, key_id="0123456789ab")
+    key = json.loads(realtime_keys.answer(post, KEYS).body)["value"]
+    assert realtime_keys.check(showing(key), KEYS) == "0123456789ab"
+    assert realtime_keys.check(showing(ask()["value"]), KEYS) == ""
 
 
 def test_the_body_may_be_empty() -> None:

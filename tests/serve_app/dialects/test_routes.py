@@ -16,6 +16,7 @@ PROTOCOL = "sec-websocket-protocol"
         ({"authorization": "Bearer a", "x-api-key": "b"}, {"api_key": "d"}, "a"),
         ({"authorization": "bearer  a "}, {}, "a"),
         ({"authorization": "Basic a", "x-api-key": "b"}, {}, "b"),
+        ({"api-key": "a", "x-api-key": "b"}, {}, "a"),
         ({PROTOCOL: "realtime, openai-insecure-api-key.c"}, {"api_key": "d"}, "c"),
         ({PROTOCOL: "realtime"}, {"api_key": "d"}, "d"),
         ({"authorization": "Bearer "}, {"api_key": ""}, None),
@@ -24,7 +25,7 @@ PROTOCOL = "sec-websocket-protocol"
 def test_the_first_key_counts(
     headers: dict[str, str], query: dict[str, str], key: str | None
 ) -> None:
-    """Of the four places for one."""
+    """Of the places for one."""
     assert handshake(headers=headers, query=query).key == key
 
 
