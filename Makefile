@@ -5,6 +5,7 @@
 PROFILE ?= embedded
 CONFIG  ?= $(CONFIG_$(PROFILE))
 PORT    ?=
+METRICS_PORT ?=
 URL     ?=
 FILE    ?=
 TEXT    ?=
@@ -34,10 +35,11 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk test check test-clients test-models env-gpu bench bench-gpu format clean
+.PHONY: help setup run talk k8s test check test-clients test-models env-gpu bench bench-gpu format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
+	@echo 'make k8s           the Serve part of the overlays in k8s/, after a change of a serve_config'
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
@@ -108,7 +110,7 @@ env-gpu: .venv-gpu/.core .venv-voxtream/.cuda
 	exit 1
 
 run: $(or $(RUN_VENV),$(error PROFILE is embedded, laptop or gpu, not $(PROFILE)))/.core
-	@exec $(RUN_VENV)/bin/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT))
+	@exec $(RUN_VENV)/bin/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT)) $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT))
 
 talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
@@ -155,6 +157,10 @@ check: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile Dockerfile.cpu
+
+# What `kubectl apply -k` takes needs no Python: this is committed.
+k8s: $(VENV)/.core
+	@$(BIN)/python k8s/serve_part.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

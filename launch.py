@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -56,13 +57,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run until stopped. 0 after Ctrl-C or SIGTERM, 1 with one line on stderr otherwise."""
     options = _parse(argv)
     if options.graph:
-        return run_graph(options.config, Path(options.graph))
+        return run_graph(options.config, Path(options.graph), options.metrics_port)
     if options.keep:
         return keep(sys.stdin)
     if options.allow_anonymous:
         os.environ["PARLEY_ALLOW_ANONYMOUS"] = "1"
     try:
-        _launch(plan_of(Path(options.config), options.host, options.port, options.front_door))
+        plan = plan_of(Path(options.config), options.host, options.port, options.front_door)
+        _launch(replace(plan, metrics_port=options.metrics_port))
     except LaunchError as error:
         print(f"parley: {error}", file=sys.stderr)
         return 1
@@ -86,6 +88,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         choices=("fast", "default"),
         default="fast" if sys.platform == "linux" else "default",
         help="fast: HAProxy with the flags of serve.env (Linux); default: Serve's own proxy",
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, help="where Prometheus finds /metrics, on 127.0.0.1"
     )
     parser.add_argument("--graph", help=argparse.SUPPRESS)
     parser.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
@@ -132,12 +137,13 @@ def _running(plan: Plan, run_dir: Path) -> Generator[subprocess.Popen[bytes], No
             yaml.safe_dump(with_address(read_config(plan.config), plan.host, plan.port))
         )
     me = [sys.executable, str(Path(__file__).resolve())]
+    metrics = ["--metrics-port", str(plan.metrics_port)] if plan.metrics_port else []
     with (
         subprocess.Popen([*me, "--keep"], stdin=subprocess.PIPE, start_new_session=True) as keeper,
         (run_dir / "graph.log").open("wb") as log,
     ):
         graph = subprocess.Popen(
-            [*me, "--config", str(config), "--graph", str(run_dir)],
+            [*me, "--config", str(config), "--graph", str(run_dir), *metrics],
             cwd=ROOT,
             env=graph_environment(plan, run_dir, os.environ),
             stdin=subprocess.DEVNULL,

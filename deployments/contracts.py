@@ -55,6 +55,7 @@ class SpeechWindow:
 
     With `stream` set, `pcm` continues that stream at sample `offset`; a recogniser with state
     of its own decodes just the new part. Without it the window stands alone.
+    `trace`, here and in the other requests: the W3C traceparent of whoever waits for this.
     """
 
     pcm: bytes
@@ -62,6 +63,7 @@ class SpeechWindow:
     language: str | None = None
     stream: str | None = None
     offset: int = 0
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class ReplyRequest:
     messages: tuple[Message, ...]
     server_url: str | None = None
     tools: tuple[Tool, ...] = ()
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class SpeechRequest:
     urgency: Urgency = "offline"
     slack_ms: float = 0.0
     recording: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from ray import serve
 
-from deployments import backends
+from deployments import backends, tracing
 from deployments.coalesce import coalesced
 from deployments.contracts import LanguageModel, ReplyItem, ReplyRequest, StageInfo, Watched
 from deployments.loading import loading, others_loaded
@@ -52,9 +52,10 @@ class LanguageModelDeployment:
     async def reply(self, request: ReplyRequest) -> AsyncIterator[ReplyItem]:
         """The reply: its first text at once, later text gathered, then tool calls."""
         model = self._backend if request.server_url is None else await self._client(request)
-        async with aclosing(coalesced(model.reply(request), COALESCE_S, LATER_S)) as items:
-            async for item in items:
-                yield item
+        with tracing.span("llm.write", request.trace):
+            async with aclosing(coalesced(model.reply(request), COALESCE_S, LATER_S)) as items:
+                async for item in items:
+                    yield item
 
     async def _client(self, request: ReplyRequest) -> LanguageModel:
         """The client of every server that is not the operator's: it has no key to give away."""

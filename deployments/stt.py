@@ -13,7 +13,7 @@ from typing import cast
 
 from ray import serve
 
-from deployments import backends
+from deployments import backends, stage_metrics, tracing
 from deployments.contracts import (
     IncrementalSpeechToText,
     Overloaded,
@@ -60,12 +60,17 @@ class SpeechToTextDeployment:
     async def transcribe(self, window: SpeechWindow) -> Transcript:
         """The window's transcript. Raises BadInput, Overloaded, StreamLost."""
         if not window.final and self._running >= THREADS:
+            stage_metrics.refused("stt")
             raise Overloaded("partials wait for nobody")
         self._running += 1
+        began_at = time.monotonic()
         try:
-            return await self._windows.transcribe(window)
+            with tracing.span("stt.decode", window.trace):
+                transcript = await self._windows.transcribe(window)
         finally:
             self._running -= 1
+        stage_metrics.window_decoded(time.monotonic() - began_at, final=window.final)
+        return transcript
 
     def __del__(self) -> None:
         if hasattr(self, "_threads"):

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
@@ -21,7 +22,7 @@ from typing import cast
 
 from ray import serve
 
-from deployments import backends
+from deployments import backends, stage_metrics, tracing
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
@@ -101,31 +102,29 @@ class TextToSpeechDeployment:
 
         Stopping early ends the wait at once, or stops the voice after the step it is in.
         """
-        due_at = asyncio.get_running_loop().time() + request.slack_ms / 1000
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        due_at = asked_at + request.slack_ms / 1000
         job = Job(next(self._keys), request.urgency, due_at, len(request.text))
-        turn = self._submit(job)
-        try:
+        with tracing.span("tts.wait", request.trace), self._queued(job) as turn:
             if request.urgency == "speculative" and not turn.done():
                 # So that it can be asked for again, as more urgent, once its turn is committed.
                 yield AudioChunk(b"", SPEECH_RATE, queued=True)
                 await turn
                 yield AudioChunk(b"", SPEECH_RATE)
             await turn
-        except BaseException:
-            self._give_up(job, turn)
-            raise
-        finally:
-            del self._turns[job.key]
         stream = ThreadedStream(partial(self._spoken, request))
         stream.ended.add_done_callback(lambda _: self._let_go(job))
+        stage_metrics.phrase_waited(loop.time() - asked_at, request.urgency)
         audio_s, contended, gather_until = 0.0, False, 0.0
         try:
-            async for first in stream:
-                contended = contended or self._schedule.contended
-                for chunk in _joined([first, *await stream.gathered(gather_until)]):
-                    audio_s += chunk.duration_ms / 1000
-                    yield self._with_limit(chunk) if contended else chunk
-                gather_until = asyncio.get_running_loop().time() + GATHER_S
+            with tracing.span("tts.speak", request.trace):
+                async for first in stream:
+                    contended = contended or self._schedule.contended
+                    for chunk in _joined([first, *await stream.gathered(gather_until)]):
+                        audio_s += chunk.duration_ms / 1000
+                        yield self._with_limit(chunk) if contended else chunk
+                    gather_until = loop.time() + GATHER_S
         finally:
             stream.stop()
         self._learn(job, stream, audio_s)
@@ -157,6 +156,7 @@ class TextToSpeechDeployment:
 
     async def check_health(self) -> None:
         """Serve asks every few seconds: what other machines deleted goes here too."""
+        stage_metrics.speech_capacity(await self.capacity())
         if self._voices is not None:
             await asyncio.to_thread(self._voices.sweep)
 
@@ -167,14 +167,8 @@ class TextToSpeechDeployment:
             return
         loop = asyncio.get_running_loop()
         job = Job(next(self._keys), "later", loop.time() + PREPARED_IN_S, 0)
-        turn = self._submit(job)
-        try:
+        with self._queued(job) as turn:
             await turn
-        except BaseException:
-            self._give_up(job, turn)
-            raise
-        finally:
-            del self._turns[job.key]
         made = loop.run_in_executor(None, self._prepare_held, prepare, name)
         made.add_done_callback(lambda _: self._let_go(job))
         # A cancelled registration leaves the thread at work, and the slot taken until it is done.
@@ -197,20 +191,27 @@ class TextToSpeechDeployment:
         with self._voices.held(request) as held:
             yield from self._backend.speak(held)
 
-    def _submit(self, job: Job) -> asyncio.Future[None]:
-        """Done once the job has a slot. Raises Overloaded where it gets none."""
-        turn = self._turns[job.key] = asyncio.get_running_loop().create_future()
-        refused = self._schedule.submit(job)
-        if refused is not None and not self._turns[refused.key].done():
-            self._turns[refused.key].set_exception(Overloaded("more urgent phrases wait"))
-        self._start()
-        return turn
+    @contextmanager
+    def _queued(self, job: Job) -> Generator[asyncio.Future[None], None, None]:
+        """Around the wait for a slot: done once the job has one, which `_let_go` gives back.
 
-    def _give_up(self, job: Job, turn: asyncio.Future[None]) -> None:
-        """Its reader left before the voice began."""
-        self._schedule.withdraw(job.key)
-        if turn.done() and not turn.cancelled() and turn.exception() is None:
-            self._let_go(job)
+        Raises Overloaded where it gets none. Whoever leaves before the end has taken none.
+        """
+        turn = self._turns[job.key] = asyncio.get_running_loop().create_future()
+        try:
+            refused = self._schedule.submit(job)
+            if refused is not None and not self._turns[refused.key].done():
+                stage_metrics.refused("tts")
+                self._turns[refused.key].set_exception(Overloaded("more urgent phrases wait"))
+            self._start()
+            yield turn
+        except BaseException:
+            self._schedule.withdraw(job.key)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._let_go(job)
+            raise
+        finally:
+            del self._turns[job.key]
 
     def _start(self) -> None:
         """Give away the slots that are free."""

@@ -6,7 +6,6 @@ Neither knows what a voice is for. Values are JSON and wav bytes, never pickles.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import uuid
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from deployments.contracts import BackendError, BadInput, LoadFailed
+from deployments.logs import logger
 
-log = logging.getLogger("parley.voices")
+log = logger("voices")
 
 REDIS_TIMEOUT_S = 1.0
 """For a connection, and for each answer: a phrase may be waiting for it."""

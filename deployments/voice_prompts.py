@@ -6,7 +6,6 @@ Files are safetensors, which hold numbers and nothing that could run. Knows no m
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from deployments.contracts import BadInput
+from deployments.logs import logger
 
-log = logging.getLogger("parley.voices")
+log = logger("voices")
 
 Tensors: TypeAlias = dict[str, Any]
 """torch tensors by name."""

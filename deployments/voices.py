@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import io
-import logging
 import os
 import re
 import shutil
@@ -31,6 +30,7 @@ from deployments.contracts import (
     SpeechRequest,
     Voice,
 )
+from deployments.logs import logger
 from deployments.voice_catalogues import (
     Catalogue,
     CatalogueLost,
@@ -40,7 +40,7 @@ from deployments.voice_catalogues import (
     write_file,
 )
 
-log = logging.getLogger("parley.voices")
+log = logger("voices")
 
 RATE = 24_000
 """Sample rate of every recording, in Hz; mono, int16."""

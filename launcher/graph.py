@@ -21,7 +21,7 @@ FAILURE = "failure"
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def run_graph(config: str, run_dir: Path) -> int:
+def run_graph(config: str, run_dir: Path, metrics_port: int | None) -> int:
     """The child: a Ray of its own and the config's applications. Returns only on failure.
 
     It calls `serve run`, so that a graph started by hand is the same graph.
@@ -33,6 +33,7 @@ def run_graph(config: str, run_dir: Path) -> int:
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
+        _metrics_export_port=metrics_port,
     )
     report(run_dir, {"Ray": "up"})
     serve: Any = importlib.import_module("ray.serve")

@@ -29,6 +29,7 @@ class Plan:
     host: str
     port: int
     fast: bool
+    metrics_port: int | None = None
 
     @property
     def address(self) -> str:

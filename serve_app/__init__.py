@@ -6,7 +6,7 @@
     load           what is shed under load (pure)        load_watch measures it
     reply          one reply, as one cancellable scope   metrics    every metric's name
     reply_text     its text, round by round              tools      HTTP endpoints for the model
-    pause_judge    is the caller done, off the loop
+    pause_judge    is the caller done, off the loop      observation what operators see of a call
     gpu_plan       do the stages fit on the cards (pure)
     environments   other interpreters, looked into
     stages         the stages, as a call sees them       hop        a Ray handle: time-outs, retry

@@ -8,11 +8,11 @@ call started is over when `run` returns.
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from deployments.logs import logger
 from serve_app import metrics, text_log
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
@@ -23,6 +23,7 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import Answer, Dialect
 from serve_app.errors import PeerError, StageError, StageOverloaded
 from serve_app.load import Load, Shed
+from serve_app.observation import Observation
 from serve_app.outbox import CallSocket, ClientGone, Outbox
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import Reply, ReplyOptions
@@ -30,7 +31,7 @@ from serve_app.resume.keeping import Keeping
 from serve_app.resume.line import Line
 from serve_app.stages import Stages
 
-log = logging.getLogger("parley.call")
+log = logger("call")
 
 INBOX_LIMIT = 256
 """Events that may wait. Overflow policy: whoever has the next one waits."""
@@ -90,19 +91,20 @@ class Call:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._close_code = SERVER_FAULT
+        self._seen = Observation(parts.call_id)
 
     async def run(self) -> None:
         """Until the caller leaves, a limit ends the call, or the task is cancelled."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._converse(tasks)
+            with self._seen.call():
+                async with asyncio.TaskGroup() as tasks:
+                    await self._converse(tasks)
         except* ClientGone as gone:
             log.info("call %s: %s", self._id, gone.exceptions[0])
         finally:
             if self._alarm:
                 self._alarm.cancel()
-            waste = self._machine.speculation
-            metrics.speculated(waste.started, waste.dropped)
+            self._seen.ended(self._close_code, self._machine.speculation)
             self._keeping.leave()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
@@ -160,7 +162,8 @@ class Call:
             case do.Tell(announcement=announcement):
                 self.tell(announcement)
             case do.Transcribe():
-                self._work(tasks.create_task(self._transcribe(command)))
+                with self._seen.transcribing(command):
+                    self._work(tasks.create_task(self._transcribe(command)))
             case do.JudgePause():
                 if self._judging:
                     self._judging.cancel()
@@ -193,7 +196,7 @@ class Call:
             self._uplink.recall_overheard()
         if isinstance(announcement, say.CallError) and announcement.code == StageOverloaded.code:
             self._load.stage_refused(asyncio.get_running_loop().time())
-        metrics.observe(announcement)
+        self._seen.told(announcement)
         text_log.note(self._id, announcement)
         self._outbox.put(announcement)
 
@@ -207,9 +210,11 @@ class Call:
             send=self._outbox.put,
             report=self._inbox.put,
         )
-        task = tasks.create_task(
-            reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
-        )
+        with self._seen.replying(command.reply_id) as span:
+            task = tasks.create_task(
+                reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
+            )
+        task.add_done_callback(lambda _: span.end())
         self._work(task)
         self._replies[command.reply_id] = (reply, task)
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))

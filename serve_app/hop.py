@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from ray.exceptions import RayActorError, RayTaskError
@@ -23,7 +24,17 @@ from ray.serve.exceptions import (
 )
 from ray.serve.handle import DeploymentHandle
 
-from deployments.contracts import BadInput, Overloaded, StageInfo, StreamLost
+from deployments import tracing
+from deployments.contracts import (
+    BadInput,
+    Overloaded,
+    ReplyRequest,
+    SpeechRequest,
+    SpeechWindow,
+    StageInfo,
+    StreamLost,
+)
+from serve_app import metrics
 from serve_app.breaker import Breaker
 from serve_app.errors import (
     Stage,
@@ -80,12 +91,15 @@ class Hop:
             self._check_circuit()
             begun = False
             try:
-                async with aclosing(self._attempt_stream(method, request)) as items:
-                    async for item in items:
-                        if not begun:
-                            begun = True
-                            self._breaker.succeeded()
-                        yield item
+                with tracing.span(f"{self._stage} {method}") as span:
+                    [asked] = _traced((request,), span)
+                    async with aclosing(self._attempt_stream(method, asked)) as items:
+                        async for item in items:
+                            if not begun:
+                                begun = True
+                                span.note("first")
+                                self._breaker.succeeded()
+                            yield item
                 if not begun:
                     self._breaker.succeeded()
                 return
@@ -95,16 +109,17 @@ class Hop:
                     raise
 
     async def _unary(self, method: str, arguments: tuple[object, ...], timeout_s: float) -> Any:
-        response = self._send(self._handle, method, *arguments)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await response
-        except TimeoutError:
-            raise StageTimeout(self._stage, f"{method}: nothing in {timeout_s} s") from None
-        except Exception as error:
-            raise _mapped(self._stage, error) from error
-        finally:
-            response.cancel()
+        with tracing.span(f"{self._stage} {method}") as span:
+            response = self._send(self._handle, method, *_traced(arguments, span))
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await response
+            except TimeoutError:
+                raise StageTimeout(self._stage, f"{method}: nothing in {timeout_s} s") from None
+            except Exception as error:
+                raise _mapped(self._stage, error) from error
+            finally:
+                response.cancel()
 
     def _send(self, handle: DeploymentHandle[Any], method: str, *arguments: object) -> Any:
         try:
@@ -153,10 +168,12 @@ class Hop:
 
     def _check_circuit(self) -> None:
         if not self._breaker.allows(asyncio.get_running_loop().time()):
+            metrics.stage_failed(self._stage, "circuit_open")
             raise StageOverloaded(self._stage, "its circuit is open")
 
     def _note(self, error: StageError) -> None:
         """A stage that refuses works; one without room may, and a partial it drops is no fault."""
+        metrics.stage_failed(self._stage, error.code)
         if isinstance(error, StageRefused):
             self._breaker.succeeded()
         elif not isinstance(error, StageOverloaded):
@@ -187,6 +204,18 @@ async def _read_into(items: asyncio.Queue[Any], stream: AsyncIterator[Any]) -> N
         await items.put(_Failure(error))
     else:
         await items.put(_END)
+
+
+def _traced(arguments: tuple[object, ...], span: tracing.Span) -> tuple[object, ...]:
+    """The arguments of a call; a request among them says for which span the stage works."""
+    if span.traceparent is None:
+        return arguments
+    return tuple(
+        replace(argument, trace=span.traceparent)
+        if isinstance(argument, SpeechWindow | ReplyRequest | SpeechRequest)
+        else argument
+        for argument in arguments
+    )
 
 
 def _mapped(stage: Stage, error: Exception) -> Exception:

@@ -6,7 +6,6 @@
 # Serve ships the class as its module is at the decorator, so what it uses is imported, not
 # defined below it; and FastAPI reads the routes' annotations there, so none is postponed.
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import progress
 from deployments.contracts import SPEECH_RATE
+from deployments.logs import logger
 from serve_app import metrics, text_log
 from serve_app.access.door import Door, Doorkeeper, knock_of, visitor_of
 from serve_app.admission import Admission
@@ -52,7 +52,7 @@ from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
 from serve_app.websocket import StarletteSocket, accept, refuse
 
-log = logging.getLogger("parley.ingress")
+log = logger("ingress")
 
 STAGES: tuple[Stage, ...] = ("stt", "llm", "tts")
 MAX_MESSAGE_MS = 10_000
@@ -133,6 +133,12 @@ class Ingress:
                 except StageError as error:
                     log.info("waiting for %s: %s", stage, error)
 
+    async def check_health(self) -> None:
+        """Serve asks this every few seconds."""
+        now = asyncio.get_running_loop().time()
+        metrics.calls(self._admission.calls)
+        metrics.load(self._load.lag_ms(now), self._load.shed(now))
+
     def record_autoscaling_stats(self) -> dict[str, float]:
         """How late this replica's event loop is: the age of what waits in it."""
         return {QUEUE_AGE: self._load.lag_ms(asyncio.get_running_loop().time())}
@@ -186,6 +192,8 @@ class Ingress:
             retry_after_s = self._settings.limits.retry_after_s
             await refuse(websocket, route, handshake, error, retry_after_s)
             return
+        began_at = asyncio.get_running_loop().time()
+        metrics.call_begun(route.path)
         metrics.calls(self._admission.calls)
         try:
             line = await self._line(dialect.request, handshake.owner)
@@ -194,6 +202,7 @@ class Ingress:
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)
+            metrics.call_ended(route.path, asyncio.get_running_loop().time() - began_at)
 
     @_on_every_post
     async def post(self, request: Request) -> Response:

@@ -1,4 +1,8 @@
-"""Every metric's name, buckets and meaning. Ray exports them, as `ray_<name>`."""
+"""The ingress's metrics: name, buckets and meaning. Ray exports them, as `ray_<name>`.
+
+`docs/observability.md` lists these and the stages' own. Labels take few values, all of them ours:
+codes, classes and paths, never anything that a client wrote.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from ray.serve.metrics import Counter, Gauge, Histogram
 
 from serve_app.conversation import announcements as say
 from serve_app.conversation.patience import COMPLETE
+from serve_app.errors import Stage
+from serve_app.load import Shed
 
 _LATENCY_MS: list[float] = [
     25,
@@ -25,16 +31,54 @@ _LATENCY_MS: list[float] = [
     4_000,
     8_000,
 ]
+_FIRST_AUDIO_MS: list[float] = [
+    100,
+    200,
+    300,
+    400,
+    500,
+    600,
+    700,
+    800,
+    1_000,
+    1_200,
+    1_500,
+    2_000,
+    3_000,
+    5_000,
+    10_000,
+]
+_CALL_S: list[float] = [5, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600]
 
 
-class _Metrics:
+class Metrics:
+    """Every metric of the ingress, once a process."""
+
     def __init__(self) -> None:
         self.calls = Gauge("parley_calls", "Calls in progress.")
+        self.lag_ms = Gauge(
+            "parley_event_loop_lag_ms",
+            "How late the ingress's event loop woke: 95 % of the last 5 s were no later.",
+        )
+        self.shed = Gauge(
+            "parley_load_shed",
+            "Done without for load: 0 nothing, 1 partials, 2 judged pauses too, 3 new calls too.",
+        )
+        self.begun = Counter(
+            "parley_calls_begun_total", "Calls taken, by path.", tag_keys=("path",)
+        )
+        self.call_s = Histogram(
+            "parley_call_s", "How long calls were.", boundaries=_CALL_S, tag_keys=("path",)
+        )
         self.refused = Counter(
             "parley_calls_refused_total", "Calls refused before they began.", tag_keys=("code",)
         )
         self.turns = Counter("parley_turns_total", "Turns of callers that were transcribed.")
         self.replies = Counter("parley_replies_total", "Replies that ended.", tag_keys=("status",))
+        self.resumed = Counter(
+            "parley_replies_resumed_total",
+            "Replies that went on after an interruption without words: false interruptions.",
+        )
         self.errors = Counter("parley_errors_total", "Errors told to clients.", tag_keys=("code",))
         self.pauses = Counter(
             "parley_pauses_judged_total",
@@ -51,10 +95,21 @@ class _Metrics:
             "Writes of conversations to where they can be resumed from.",
             tag_keys=("outcome",),
         )
-        self.resumed = Counter(
+        self.came_back = Counter(
             "parley_conversations_resumed_total",
             "Clients that came back with a token.",
             tag_keys=("outcome",),
+        )
+        self.stage_errors = Counter(
+            "parley_stage_errors_total",
+            "Requests that a stage failed, each try counted, by class.",
+            # Ray's annotation says one key; it takes any number.
+            tag_keys=("stage", "code"),  # pyright: ignore[reportArgumentType]
+        )
+        self.first_audio_ms = Histogram(
+            "parley_first_audio_ms",
+            "End of the caller's speech to the first audio sent.",
+            boundaries=_FIRST_AUDIO_MS,
         )
         self.stage_ms = Histogram(
             "parley_stage_ms",
@@ -65,9 +120,9 @@ class _Metrics:
 
 
 @cache
-def _metrics() -> _Metrics:
-    """Made on first use: Ray refuses to make metrics outside a replica."""
-    return _Metrics()
+def _metrics() -> Metrics:
+    """Made on first use, in the replica."""
+    return Metrics()
 
 
 def observe(announcement: say.Announcement) -> None:
@@ -80,7 +135,11 @@ def observe(announcement: say.Announcement) -> None:
             metrics.replies.inc(tags={"status": status})
         case say.CallError(code=code):
             metrics.errors.inc(tags={"code": code})
-        case say.TurnTimings():
+        case say.ReplyResumed():
+            metrics.resumed.inc()
+        case say.TurnTimings(pause_ms=pause_ms, pipeline_ms=pipeline_ms):
+            if pause_ms > 0:  # a typed turn has no pause
+                metrics.first_audio_ms.observe(pause_ms + pipeline_ms)
             for stage in ("stt", "llm", "tts", "pipeline"):
                 spent_ms: float = getattr(announcement, f"{stage}_ms")
                 if spent_ms > 0:  # a typed turn has no transcript
@@ -108,7 +167,7 @@ def kept(outcome: str) -> None:
 
 def resumed(outcome: str) -> None:
     """A client came back: `resumed`; the token is `unknown`; the store `failed`."""
-    _metrics().resumed.inc(tags={"outcome": outcome})
+    _metrics().came_back.inc(tags={"outcome": outcome})
 
 
 def pause_judged(probability: float | None) -> None:
@@ -118,5 +177,29 @@ def pause_judged(probability: float | None) -> None:
 
 
 def calls(count: int) -> None:
-    """This many calls are in progress at this replica."""
+    """This many calls are in progress at this replica.
+
+    Said again at each health check: Ray drops a gauge that was not set for 20 s.
+    """
     _metrics().calls.set(count)
+
+
+def load(lag_ms: float, shed: Shed) -> None:
+    """How loaded this replica is; said again at each health check."""
+    _metrics().lag_ms.set(lag_ms)
+    _metrics().shed.set(shed.value)
+
+
+def call_begun(path: str) -> None:
+    """A call was taken."""
+    _metrics().begun.inc(tags={"path": path})
+
+
+def call_ended(path: str, lasted_s: float) -> None:
+    """A call is over."""
+    _metrics().call_s.observe(lasted_s, tags={"path": path})
+
+
+def stage_failed(stage: Stage, code: str) -> None:
+    """A try of a stage failed; `circuit_open`: it was not asked."""
+    _metrics().stage_errors.inc(tags={"stage": stage, "code": code})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from deployments.logs import logger
 from serve_app.audio.end_of_turn import EndOfTurnDetector
 
-log = logging.getLogger("parley.pause_judge")
+log = logger("pause_judge")
 
 MAX_WAITING = 6
 """Pauses that may wait for a verdict, the one at work included. Overflow policy: the newest goes

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgency
+from deployments.logs import logger
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
@@ -21,6 +22,8 @@ from serve_app.errors import StageError
 from serve_app.reply_text import ReplyText
 from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
+
+log = logger("reply")
 
 PHRASES_AHEAD = 8
 """Phrases that may wait for the voice; a full queue stops the reading of the model's text."""
@@ -241,6 +244,7 @@ class Reply:
 
     def _failed(self, error: StageError) -> None:
         """Remember a failure; the first is told. Raises _GivenUp in a reply that is held back."""
+        log.warning("%s: %s", self._reply_id, error)
         self._error = self._error or error
         if not self._playout.released:
             raise _GivenUp from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from typing import Literal, Protocol, cast
 import httpx2
 
 from deployments.contracts import ToolCall
+from deployments.logs import logger
 
-log = logging.getLogger("parley.tools")
+log = logger("tools")
 
 MAX_RESULT_BYTES = 256 * 1024
 """Of an answer no more than this is read; what the model sees of it is bounded again."""

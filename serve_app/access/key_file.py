@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Final
 
+from deployments.logs import logger
 from serve_app.access.key_ring import KeyRing, parse
 from serve_app.errors import ConfigError
 
-log = logging.getLogger("parley.access")
+log = logger("access")
 
 LOOK_EVERY_S: Final = 2.0
 """How often the file's time is looked at, at most: so long may a key outlive its line."""

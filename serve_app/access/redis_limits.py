@@ -7,7 +7,6 @@ no key is unlimited.
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,10 +17,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from deployments.logs import logger
 from serve_app.access.limits import LocalLimits, Use, all_taken, too_fast
 from serve_app.errors import ConfigError
 
-log = logging.getLogger("parley.access")
+log = logger("access")
 
 TIMEOUT_S: Final = 0.5
 """For a connection and for each answer: a caller waits for it."""

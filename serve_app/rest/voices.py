@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
@@ -15,11 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from deployments.contracts import Cloning, StageInfo, Voice
+from deployments.logs import logger
 from serve_app.audio.recording import read_recording
 from serve_app.errors import PeerError, Stage, StageError, StageRefused
 from serve_app.rest.answers import answer, failure, refusal
 
-log = logging.getLogger("parley.voices")
+log = logger("voices")
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024
 UPLOAD_S = 60.0

@@ -213,7 +213,8 @@ async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
         voice = Voice()
         replica = serving(voice)
         held = SpeechRequest("held", urgency="first")
-        await replica._submit(Job(100, "first", 0.0, 4))
+        with replica._queued(Job(100, "first", 0.0, 4)) as turn:
+            await turn
         waiting = reading(replica, held.text)
         await until_waiting(replica, 1)
         steps = [waiting.cancel, lambda: replica._let_go(Job(100, "first", 0.0, 4))]  # noqa: B023

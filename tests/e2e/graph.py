@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,23 @@ class Graph:
 
 
 @contextlib.contextmanager
-def running(config: Path, front_door: str, directory: Path, llm_port: int = 0) -> Iterator[Graph]:
-    """Start `config` behind a front door; stopped as Ctrl-C stops it."""
+def running(
+    config: Path,
+    front_door: str,
+    directory: Path,
+    llm_port: int = 0,
+    *,
+    more: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Graph]:
+    """Start `config` behind a front door, with `more` options; stopped as Ctrl-C stops it."""
     port = free_port(21_000)
     steps_file = directory / "steps"
     options = ["--config", str(config), "--port", str(port), "--front-door", front_door]
     launcher = subprocess.Popen(
-        [sys.executable, "launch.py", *options],
+        [sys.executable, "launch.py", *options, *more],
         cwd=ROOT,
-        env={**os.environ, "PARLEY_TEST_STEPS": str(steps_file)},
+        env={**os.environ, "PARLEY_TEST_STEPS": str(steps_file), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

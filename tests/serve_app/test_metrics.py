@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from unittest.mock import MagicMock, call
 
-from ray.util.metrics import Metric
+from ray.util.metrics import Counter, Metric
 
+from deployments.stage_metrics import StageMetrics
 from serve_app import metrics
 from serve_app.conversation import announcements as say
+from serve_app.load import Shed
 
 
 def test_turns_replies_and_errors_are_counted(no_metrics: MagicMock) -> None:
@@ -24,9 +26,10 @@ def test_turns_replies_and_errors_are_counted(no_metrics: MagicMock) -> None:
 
 
 def test_the_time_to_a_stages_first_output(no_metrics: MagicMock) -> None:
-    """Four stages of a spoken turn."""
+    """Four stages of a spoken turn, and what its caller waited in all."""
     metrics.observe(say.TurnTimings("reply-1", 500, 30, 200, 100, 340))
     assert no_metrics.mock_calls == [
+        call.first_audio_ms.observe(840),
         call.stage_ms.observe(30, tags={"stage": "stt"}),
         call.stage_ms.observe(200, tags={"stage": "llm"}),
         call.stage_ms.observe(100, tags={"stage": "tts"}),
@@ -39,15 +42,36 @@ def test_a_typed_turn_has_no_transcript_to_time(no_metrics: MagicMock) -> None:
     metrics.observe(say.TurnTimings("reply-1", 0, 0, 200, 100, 340))
     stages = [entry.kwargs["tags"]["stage"] for entry in no_metrics.stage_ms.observe.mock_calls]
     assert stages == ["llm", "tts", "pipeline"]
+    no_metrics.first_audio_ms.observe.assert_not_called()
 
 
 def test_calls_and_refusals(no_metrics: MagicMock) -> None:
     """What the ingress says of itself."""
     metrics.calls(3)
     metrics.refused("at_capacity")
+    metrics.call_begun("/ws")
+    metrics.call_ended("/ws", 61.5)
     assert no_metrics.mock_calls == [
         call.calls.set(3),
         call.refused.inc(tags={"code": "at_capacity"}),
+        call.begun.inc(tags={"path": "/ws"}),
+        call.call_s.observe(61.5, tags={"path": "/ws"}),
+    ]
+
+
+def test_the_load_of_a_replica(no_metrics: MagicMock) -> None:
+    """Its lag, and what it does without."""
+    metrics.load(41.5, Shed.PARTIALS)
+    assert no_metrics.mock_calls == [call.lag_ms.set(41.5), call.shed.set(1)]
+
+
+def test_false_interruptions_and_failed_tries(no_metrics: MagicMock) -> None:
+    """A reply that went on, and a stage that did not deliver."""
+    metrics.observe(say.ReplyResumed("reply-1", 400))
+    metrics.stage_failed("llm", "stage_timeout")
+    assert no_metrics.mock_calls == [
+        call.resumed.inc(),
+        call.stage_errors.inc(tags={"stage": "llm", "code": "stage_timeout"}),
     ]
 
 
@@ -73,8 +97,12 @@ def test_the_waste_of_speculation(no_metrics: MagicMock) -> None:
 
 def test_ray_takes_every_metric() -> None:
     """Names, buckets and tags are such as Ray accepts, and no two are alike."""
-    made = vars(metrics._Metrics()).values()  # pyright: ignore[reportPrivateUsage]
+    made = [*vars(metrics.Metrics()).values(), *vars(StageMetrics()).values()]
     assert all(isinstance(metric, Metric) for metric in made)
     names = [metric.info["name"] for metric in made]
-    assert len(set(names)) == len(names) == 10
+    assert len(set(names)) == len(names)
     assert all(name.startswith("parley_") for name in names)
+    # Ray's exporter adds the suffix to any other counter.
+    assert all(
+        metric.info["name"].endswith("_total") for metric in made if isinstance(metric, Counter)
+    )
