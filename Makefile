@@ -23,7 +23,7 @@ VENV_gpu      := .venv-gpu
 RUN_VENV      := $(VENV_$(PROFILE))
 
 # Voices whose libraries conflict with the others' have an environment each.
-VOICES      := voxtream chatterbox
+VOICES      := voxtream chatterbox coqui
 VOICE_VENVS := $(VOICES:%=.venv-%)
 PEER_VENV   := .venv-bench
 

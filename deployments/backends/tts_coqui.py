@@ -121,7 +121,7 @@ class Coqui:
             )
             config: Any = import_module("TTS.tts.configs.xtts_config").XttsConfig()
             config.load_json(str(folder / "config.json"))
-            self._model: Any = import_module("TTS.tts.models.xtts").Xtts.init_from_config(config)
+            self._model: Any = import_module("TTS.tts.models.xtts").Xtts(config)
             self._model.load_checkpoint(config, checkpoint_dir=folder, eval=True)
             device = torch_device(self._device)
             self._model.to(device)

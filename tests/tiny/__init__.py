@@ -20,6 +20,7 @@ _BUILDERS: dict[tuple[Stage, str], str] = {
     ("llm", "vllm"): "qwen2",
     ("tts", "voxtream"): "voxtream",
     ("tts", "chatterbox"): "chatterbox",
+    ("tts", "coqui"): "coqui",
 }
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
 
