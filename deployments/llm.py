@@ -11,8 +11,9 @@ from contextlib import aclosing
 from ray import serve
 
 from deployments import backends, tracing
+from deployments.backend_protocols import LanguageModel, Watched
 from deployments.coalesce import coalesced
-from deployments.contracts import LanguageModel, ReplyItem, ReplyRequest, StageInfo, Watched
+from deployments.contracts import ReplyItem, ReplyRequest, StageInfo
 from deployments.loading import loading, others_loaded
 
 COALESCE_S, LATER_S = 0.025, 0.1

@@ -14,16 +14,8 @@ from typing import cast
 from ray import serve
 
 from deployments import backends, stage_metrics, tracing
-from deployments.contracts import (
-    IncrementalSpeechToText,
-    Overloaded,
-    Recogniser,
-    SpeechToText,
-    SpeechWindow,
-    StageInfo,
-    StreamLost,
-    Transcript,
-)
+from deployments.backend_protocols import IncrementalSpeechToText, Recogniser, SpeechToText
+from deployments.contracts import Overloaded, SpeechWindow, StageInfo, StreamLost, Transcript
 from deployments.gather import Gathered
 from deployments.loading import loading
 

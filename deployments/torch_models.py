@@ -10,7 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 
-from deployments.contracts import BadInput, LoadFailed, SpeechRequest, TextToSpeech
+from deployments.backend_protocols import TextToSpeech
+from deployments.contracts import BadInput, LoadFailed, SpeechRequest
 
 
 def torch_device(wanted: str) -> str:

@@ -23,6 +23,7 @@ from typing import cast
 from ray import serve
 
 from deployments import backends, stage_metrics, tracing
+from deployments.backend_protocols import TextToSpeech
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
@@ -33,7 +34,6 @@ from deployments.contracts import (
     SpeechCapacity,
     SpeechRequest,
     StageInfo,
-    TextToSpeech,
     Voice,
 )
 from deployments.loading import loading

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from deployments import backends
-from deployments.contracts import AudioChunk, BadInput, SpeechRequest, StageInfo, TextToSpeech
+from deployments.backend_protocols import TextToSpeech
+from deployments.contracts import AudioChunk, BadInput, SpeechRequest, StageInfo
 from tests.tiny import speaks_words
 
 PHRASE = SpeechRequest("What would it mean to you if you got a long holiday?")
