@@ -95,15 +95,17 @@ def graph_environment(plan: Plan, run_dir: Path, inherited: Mapping[str, str]) -
         "RAY_worker_maximum_startup_concurrency": "8",
     }
     if plan.fast:
-        flags = parse_env((ROOT / "serve.env").read_text()) | haproxy_places(run_dir)
+        flags = parse_env((ROOT / "serve.env").read_text()) | haproxy_places(run_dir, plan.port)
         environment = flags | environment
     return environment
 
 
-def haproxy_places(run_dir: Path) -> dict[str, str]:
+def haproxy_places(run_dir: Path, port: int) -> dict[str, str]:
     """HAProxy's files and side ports, so that two of them can live on one machine.
 
-    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57.
+    Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57. The
+    fallback is where HAProxy sends calls while no ingress replica answers; Serve listens there with
+    SO_REUSEPORT, so with one number for all, another graph would get some of these calls.
     """
     home = run_dir / "h"
     return {
@@ -112,6 +114,7 @@ def haproxy_places(run_dir: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port(port + 500)),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port(9101)),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port(8404)),
     }
