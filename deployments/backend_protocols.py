@@ -92,6 +92,16 @@ class Watched(Protocol):
         ...
 
 
+@runtime_checkable
+class Queued(Protocol):
+    """A backend whose engine has a queue of its own."""
+
+    @property
+    def unfinished(self) -> int:
+        """Replies that it was given and has not done with, running or waiting."""
+        ...
+
+
 class TextToSpeech(Protocol):
     """Speaks phrases. Methods may block: the shell runs them in threads.
 

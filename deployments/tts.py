@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import cast
 
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 
-from deployments import backends, stage_metrics, tracing
+from deployments import backends, process_metrics, stage_metrics, tracing
 from deployments.backend_protocols import TextToSpeech
 from deployments.contracts import (
     SPEECH_RATE,
@@ -55,7 +56,12 @@ PREPARED_IN_S = 5.0
 """What a voice's registration may wait for a slot, behind the phrases that callers wait for."""
 
 
-@serve.deployment(name="TextToSpeech")
+@serve.deployment(
+    name="TextToSpeech",
+    request_router_config=RequestRouterConfig(
+        request_router_class="deployments.voice_router.VoiceRouter"
+    ),
+)
 class TextToSpeechDeployment:
     """One replica of the configured voice."""
 
@@ -151,6 +157,7 @@ class TextToSpeechDeployment:
 
     async def check_health(self) -> None:
         """Serve asks every few seconds: what other machines deleted goes here too."""
+        process_metrics.tell()
         stage_metrics.speech_capacity(await self.capacity())
         if self._voices is not None:
             await asyncio.to_thread(self._voices.sweep)
