@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import progress
+from deployments import process_metrics, progress
 from deployments.contracts import SPEECH_RATE
 from deployments.logs import logger
 from serve_app import metrics
@@ -131,6 +131,7 @@ class Ingress:
 
     async def check_health(self) -> None:
         """Serve asks this every few seconds."""
+        process_metrics.tell()
         metrics.calls(self._admission.calls)
 
     @api.get("/healthz")
