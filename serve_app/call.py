@@ -109,6 +109,7 @@ class Call:
         finally:
             if self._alarm:
                 self._alarm.cancel()
+            self._uplink.close()
             waste = self._machine.speculation
             metrics.speculated(waste.started, waste.dropped)
             self._trace.end()

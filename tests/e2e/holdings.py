@@ -29,6 +29,9 @@ FRESH_S = 8.0
 
 PATIENCE_S = 60.0
 
+MORE_TASKS = 3
+"""What Ray asks of a replica just then: its health, a probe of its queue."""
+
 MORE_FILES = 3
 """Connections that Ray opens as it likes. A file a turn would be hundreds."""
 
@@ -48,7 +51,7 @@ class Holdings:
     def grown_since(self, before: Holdings) -> list[str]:
         """What is more than it was, beyond what may be. None of `before` may be gone."""
         kinds = (
-            ("tasks", self.tasks, before.tasks, 0),
+            ("tasks", self.tasks, before.tasks, MORE_TASKS),
             ("files", self.files, before.files, MORE_FILES),
             ("MB", self.memory_mb, before.memory_mb, MORE_MB),
         )
