@@ -18,7 +18,7 @@ from functools import partial
 from itertools import count, groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ray import serve
 from ray.serve.config import RequestRouterConfig
@@ -40,6 +40,7 @@ from deployments.contracts import (
 from deployments.loading import loading
 from deployments.schedule import Job, Schedule
 from deployments.threads import ThreadedStream
+from deployments.voice_router import VoiceRouter
 from deployments.voices import Voices, VoiceStore
 
 MAX_WAITING = 64
@@ -59,7 +60,8 @@ PREPARED_IN_S = 5.0
 @serve.deployment(
     name="TextToSpeech",
     request_router_config=RequestRouterConfig(
-        request_router_class="deployments.voice_router.VoiceRouter"
+        # A class, or the name of one, whatever the type checker makes of Ray's annotation.
+        request_router_class=cast(Any, VoiceRouter)
     ),
 )
 class TextToSpeechDeployment:

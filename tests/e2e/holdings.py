@@ -7,6 +7,7 @@ operator's Prometheus reads them.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ ENVIRONMENT = {"RAY_metrics_report_interval_ms": "1000"}
 FRESH_S = 8.0
 """By then every gauge was set anew, at a health check (each 5 s at most), and exported."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 MORE_TASKS = 3
 """What Ray asks of a replica just then: its health, a probe of its queue."""
@@ -49,34 +50,36 @@ class Holdings:
     memory_mb: dict[str, float]
 
     def grown_since(self, before: Holdings) -> list[str]:
-        """What is more than it was, beyond what may be. None of `before` may be gone."""
+        """What is more than it was, beyond what may be, or is not there any more."""
         kinds = (
             ("tasks", self.tasks, before.tasks, MORE_TASKS),
             ("files", self.files, before.files, MORE_FILES),
             ("MB", self.memory_mb, before.memory_mb, MORE_MB),
         )
         return [
-            f"{replica}: {was:.0f} {kind}, then {now[replica]:.0f}"
+            f"{replica}: {was:.0f} {kind}, then {now.get(replica, 'gone')}"
             for kind, now, then, allowed in kinds
             for replica, was in then.items()
-            if now[replica] > was + allowed
+            if not now.get(replica, math.inf) <= was + allowed
         ]
 
 
 async def settled(graph: Graph, before: Holdings | None = None) -> Holdings:
     """What is held once nothing is at work, and no more is than before.
 
-    What is held after a minute, if there is more by then.
+    What is held after two minutes, if there is more by then.
     """
     await asyncio.sleep(FRESH_S)
     until = time.monotonic() + PATIENCE_S
     while True:
         gauges = await _gauges(graph)
         at_work = {name: gauges[name] for name in AT_WORK if any(gauges.get(name, {}).values())}
-        held = Holdings(gauges["parley_tasks"], *_of_processes(graph))
-        calm = not at_work and not (before and held.grown_since(before))
+        held = Holdings(gauges.get("parley_tasks", {}), *_of_processes(graph))
+        known = len(held.tasks) == len(held.files)
+        calm = known and not at_work and not (before and held.grown_since(before))
         if calm or time.monotonic() > until:
-            assert not at_work
+            assert known, held
+            assert not at_work, at_work
             return held
         await asyncio.sleep(1.0)
 
