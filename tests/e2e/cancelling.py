@@ -43,7 +43,8 @@ async def cancel_turns(url: str, turns: int, at_once: int) -> int:
                 await one_call()
             except CallRefused as refused:
                 # A busy machine takes no new calls: come again.
-                assert refused.code == "at_capacity"
+                if refused.code != "at_capacity":
+                    raise
                 await asyncio.sleep(1.0)
 
     async with asyncio.TaskGroup() as callers:
