@@ -37,8 +37,8 @@ MORE_FILES = 3
 """Connections that Ray opens as it likes. A file a turn would be hundreds."""
 
 MORE_MB = 32.0
-"""The audio of each call's last reply, some 400 kB, may wait for Python's collector, which Serve makes
-rare: 22 MB after the 56 calls that 500 turns take. When every interrupted reply waited it was 56."""
+"""The audio of each call's last reply, some 400 kB, may wait for Python's collector, which Serve
+makes rare: 22 MB after the 56 calls that 500 turns take. When every reply waited it was 56."""
 
 
 @dataclass(frozen=True)
