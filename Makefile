@@ -24,7 +24,7 @@ VENV_gpu      := .venv-gpu
 RUN_VENV      := $(VENV_$(PROFILE))
 
 # Voices whose libraries conflict with the others' have an environment each.
-VOICES      := voxtream chatterbox
+VOICES      := voxtream chatterbox coqui
 VOICE_VENVS := $(VOICES:%=.venv-%)
 PEER_VENV   := .venv-bench
 
@@ -35,7 +35,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk k8s test check test-clients test-models env-gpu bench bench-gpu format clean
+.PHONY: help setup run talk k8s test check test-clients test-models soak env-gpu bench bench-gpu format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
@@ -44,6 +44,7 @@ help:
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
+	@echo 'make soak          the tests that take long: many cancelled turns over the real libraries'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
 	@echo 'make check         ruff, pyright, import contracts, hadolint'
@@ -134,6 +135,10 @@ test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
 	  --backend llm:vllm --backend tts:pocket-tts
 	$(foreach voice,$(VOICES),.venv-$(voice)/bin/python -m pytest \
 	  $(CONTRACT)_tts.py tests/models/$(voice) --backend tts:$(voice) &&) true
+
+# What takes too long for every change; the figures go to docs/reliability.md.
+soak: .venv-models/.dev .venv-voxtream/.dev
+	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench

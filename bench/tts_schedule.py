@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from deployments.contracts import Urgency
-from deployments.schedule import Job, Schedule
+from deployments.schedule import Job, Pace, Schedule
 
 FIRST_AUDIO_S = 0.1
 REAL_TIME_FACTOR = 0.17
@@ -64,8 +64,8 @@ class Outcome:
         return len(self.first_audio_s)
 
 
-@dataclass(slots=True)
-class _Call:
+@dataclass(slots=True, eq=False)
+class Call:
     """One caller: waits, then hears a reply of phrases (in characters), for ever."""
 
     chance: random.Random
@@ -76,32 +76,51 @@ class _Call:
     contended: bool = False
 
 
-class Simulation:
-    """Runs N calls on one generator until `seconds` have passed."""
+@dataclass(slots=True)
+class Voice:
+    """A generator: its schedule, the jobs that wait in it, and when the one that runs is made."""
 
-    def __init__(self, policy: Policy, calls: int, seed: int = 0) -> None:
+    schedule: Schedule
+    queue: list[Job] = field(default_factory=list[Job])
+    free_at: float = 0.0
+
+
+class Simulation:
+    """Runs N calls on one generator, or on more, until `seconds` have passed."""
+
+    def __init__(self, policy: Policy, calls: int, seed: int = 0, voices: int = 1) -> None:
         self._policy = policy
-        self._schedule = Schedule(1, calls)
-        self._calls = [_Call(random.Random(f"{seed}/{index}")) for index in range(calls)]
+        pace = Pace(FIRST_AUDIO_S, REAL_TIME_FACTOR, CHARACTER_S)
+        self.voices = [Voice(Schedule(1, calls, pace)) for _ in range(voices)]
+        self.calls = [Call(random.Random(f"{seed}/{index}")) for index in range(calls)]
         self._keys = count()
-        self._asked: dict[int, _Call] = {}
+        self._of_job: dict[int, Call] = {}
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
         self.outcome = Outcome()
 
+    def route(self, call: Call, job: Job, now: float) -> Voice:
+        """The generator that gets a job."""
+        del call, job, now
+        return self.voices[0]
+
+    def made(self, job: Job, now: float) -> None:
+        """A generator is done with a job."""
+
     def run(self, seconds: float = SECONDS) -> Outcome:
         """Play it; replies that were not begun by then do not count."""
-        for call in self._calls:
+        for call in self.calls:
             self._rest(call, 0.0)
         while self._events[0][0] < seconds:
             now, _, event = heapq.heappop(self._events)
             event(now)
         return self.outcome
 
-    def _at(self, time: float, event: Callable[[float], None]) -> None:
+    def at(self, time: float, event: Callable[[float], None]) -> None:
+        """Let something happen then."""
         heapq.heappush(self._events, (time, next(self._order), event))
 
-    def _rest(self, call: _Call, now: float) -> None:
+    def _rest(self, call: Call, now: float) -> None:
         """The caller speaks for 2 to 6 s; then a reply of some 2 to 13 s is due."""
         chance = call.chance
         later = [chance.randint(60, 90) for _ in range(chance.randrange(3))]
@@ -112,9 +131,9 @@ class Simulation:
             call.asked_at, call.silent = now, True
             self._ask(call, now)
 
-        self._at(now + chance.uniform(2.0, 6.0), begin)
+        self.at(now + chance.uniform(2.0, 6.0), begin)
 
-    def _ask(self, call: _Call, now: float) -> None:
+    def _ask(self, call: Call, now: float) -> None:
         """Ask for the reply's next phrase, which is due when its caller's sound is over."""
         first = call.silent
         characters = self._next_phrase(call)
@@ -123,11 +142,13 @@ class Simulation:
         job = Job(next(self._keys), urgency, due_at, characters)
         if not self._policy.by_deadline:
             job = Job(job.key, "later", now, characters)
-        self._asked[job.key] = call
-        self._schedule.submit(job)
-        self._start(now)
+        self._of_job[job.key] = call
+        voice = self.route(call, job, now)
+        voice.schedule.submit(job)
+        voice.queue.append(job)
+        self._start(voice, now)
 
-    def _next_phrase(self, call: _Call) -> int:
+    def _next_phrase(self, call: Call) -> int:
         whole = call.phrases.pop(0)
         if not (self._policy.cut and call.contended and not call.silent):
             return whole
@@ -135,18 +156,20 @@ class Simulation:
             call.phrases.insert(0, whole - CONTENDED_CHARS)
         return min(whole, CONTENDED_CHARS)
 
-    def _start(self, now: float) -> None:
-        job = self._schedule.start(now)
+    def _start(self, voice: Voice, now: float) -> None:
+        job = voice.schedule.start(now)
         if job is None:
             return
+        voice.queue.remove(job)
         audio_s = job.characters * CHARACTER_S
         took_s = FIRST_AUDIO_S + max(0.0, audio_s - CHUNK_S) * REAL_TIME_FACTOR
+        voice.free_at = now + took_s
         self.outcome.busy_s += took_s
-        call = self._asked[job.key]
-        self._at(now + FIRST_AUDIO_S, lambda now: self._heard(call, now, audio_s))
-        self._at(now + took_s, lambda now: self._made(call, job, now))
+        call = self._of_job[job.key]
+        self.at(now + FIRST_AUDIO_S, lambda now: self._heard(call, now, audio_s))
+        self.at(now + took_s, lambda now: self._made(call, voice, job, now))
 
-    def _heard(self, call: _Call, now: float, audio_s: float) -> None:
+    def _heard(self, call: Call, now: float, audio_s: float) -> None:
         """A phrase's first audio is there; the rest is made faster than it is played."""
         if call.silent:
             call.silent = False
@@ -157,17 +180,18 @@ class Simulation:
             self.outcome.underruns_s.append(gap_s)
         call.dry_at = max(call.dry_at, now) + audio_s
 
-    def _made(self, call: _Call, job: Job, now: float) -> None:
-        call.contended = self._schedule.contended
-        del self._asked[job.key]
-        self._schedule.finish(job.key)
+    def _made(self, call: Call, voice: Voice, job: Job, now: float) -> None:
+        call.contended = voice.schedule.contended
+        del self._of_job[job.key]
+        voice.schedule.finish(job.key)
+        self.made(job, now)
         if not call.phrases:
-            self._at(call.dry_at, lambda now: self._rest(call, now))
+            self.at(call.dry_at, lambda now: self._rest(call, now))
         elif call.dry_at - now < AHEAD_S:
             self._ask(call, now)
         else:
-            self._at(call.dry_at - AHEAD_S, lambda now: self._ask(call, now))
-        self._start(now)
+            self.at(call.dry_at - AHEAD_S, lambda now: self._ask(call, now))
+        self._start(voice, now)
 
 
 def table(seconds: float = SECONDS) -> Iterator[str]:

@@ -10,9 +10,10 @@ from contextlib import aclosing
 
 from ray import serve
 
-from deployments import backends, tracing
+from deployments import backends, process_metrics, stage_metrics, tracing
+from deployments.backend_protocols import LanguageModel, Queued, Watched
 from deployments.coalesce import coalesced
-from deployments.contracts import LanguageModel, ReplyItem, ReplyRequest, StageInfo, Watched
+from deployments.contracts import ReplyItem, ReplyRequest, StageInfo
 from deployments.loading import loading, others_loaded
 
 COALESCE_S, LATER_S = 0.025, 0.1
@@ -46,6 +47,9 @@ class LanguageModelDeployment:
 
     async def check_health(self) -> None:
         """Serve asks this now and then, and replaces a replica that keeps raising."""
+        process_metrics.tell()
+        if isinstance(self._backend, Queued):
+            stage_metrics.unfinished(self._backend.unfinished)
         if isinstance(self._backend, Watched):
             await self._backend.check_health()
 

@@ -1,4 +1,4 @@
-"""What recognisers share: samples from PCM, times put in order, when to believe a guess."""
+"""What recognisers share: samples from PCM, languages, times put in order, guesses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.contracts import SPEECH_RATE, BadInput, SpeechWindow, Word
+from deployments.language_tags import primary_language
 
 SHORTEST_S = 0.1
 """Less audio than this holds no word; a model that is given it makes one up."""
@@ -50,6 +51,26 @@ def samples(pcm: bytes) -> NDArray[np.float32]:
 def duration_s(window: SpeechWindow) -> float:
     """How long the window is."""
     return len(window.pcm) / 2 / SPEECH_RATE
+
+
+def noise() -> bytes:
+    """A second that holds no word, to warm a model up; silence would be over too soon."""
+    return np.random.default_rng(0).normal(0, 1000, SPEECH_RATE).astype(np.int16).tobytes()
+
+
+def language_of(
+    window: SpeechWindow, usual: str | None, known: tuple[str, ...], model: str
+) -> str | None:
+    """The language to hear the window in; None: the model finds out.
+
+    `usual` is for a window that does not say, `known` what the model has. Raises BadInput.
+    """
+    if window.language is None:
+        return usual or (known[0] if len(known) == 1 else None)
+    language = primary_language(window.language)
+    if language not in known:
+        raise BadInput(f"stt model {model!r} does not know {window.language!r}")
+    return language
 
 
 def wants_words(window: SpeechWindow) -> bool:

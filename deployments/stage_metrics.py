@@ -37,6 +37,9 @@ class StageMetrics:
             "Work that a stage had no room for: partial transcripts, phrases.",
             tag_keys=("stage",),
         )
+        self.unfinished = Gauge(
+            "parley_llm_unfinished", "Replies that the model's engine holds, running or waiting."
+        )
         self.running = Gauge("parley_tts_running", "Phrases being spoken at this replica.")
         self.waiting = Gauge("parley_tts_waiting", "Phrases that wait at this replica.")
         self.first_wait_ms = Gauge(
@@ -71,6 +74,11 @@ def phrase_waited(waited_s: float, urgency: Urgency) -> None:
 def refused(stage: str) -> None:
     """A stage had no room for a piece of work."""
     _metrics().refused.inc(tags={"stage": stage})
+
+
+def unfinished(replies: int) -> None:
+    """So many replies are in the model's engine."""
+    _metrics().unfinished.set(replies)
 
 
 def speech_capacity(capacity: SpeechCapacity) -> None:

@@ -13,17 +13,9 @@ from typing import cast
 
 from ray import serve
 
-from deployments import backends, stage_metrics, tracing
-from deployments.contracts import (
-    IncrementalSpeechToText,
-    Overloaded,
-    Recogniser,
-    SpeechToText,
-    SpeechWindow,
-    StageInfo,
-    StreamLost,
-    Transcript,
-)
+from deployments import backends, process_metrics, stage_metrics, tracing
+from deployments.backend_protocols import IncrementalSpeechToText, Recogniser, SpeechToText
+from deployments.contracts import Overloaded, SpeechWindow, StageInfo, StreamLost, Transcript
 from deployments.gather import Gathered
 from deployments.loading import loading
 
@@ -71,6 +63,10 @@ class SpeechToTextDeployment:
             self._running -= 1
         stage_metrics.window_decoded(time.monotonic() - began_at, final=window.final)
         return transcript
+
+    async def check_health(self) -> None:
+        """Serve asks every few seconds."""
+        process_metrics.tell()
 
     def __del__(self) -> None:
         if hasattr(self, "_threads"):

@@ -18,11 +18,13 @@ from functools import partial
 from itertools import count, groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 
-from deployments import backends, stage_metrics, tracing
+from deployments import backends, process_metrics, stage_metrics, tracing
+from deployments.backend_protocols import TextToSpeech
 from deployments.contracts import (
     SPEECH_RATE,
     AudioChunk,
@@ -33,12 +35,12 @@ from deployments.contracts import (
     SpeechCapacity,
     SpeechRequest,
     StageInfo,
-    TextToSpeech,
     Voice,
 )
 from deployments.loading import loading
 from deployments.schedule import Job, Schedule
 from deployments.threads import ThreadedStream
+from deployments.voice_router import VoiceRouter
 from deployments.voices import Voices, VoiceStore
 
 MAX_WAITING = 64
@@ -55,7 +57,13 @@ PREPARED_IN_S = 5.0
 """What a voice's registration may wait for a slot, behind the phrases that callers wait for."""
 
 
-@serve.deployment(name="TextToSpeech")
+@serve.deployment(
+    name="TextToSpeech",
+    request_router_config=RequestRouterConfig(
+        # A class, or the name of one, whatever the type checker makes of Ray's annotation.
+        request_router_class=cast(Any, VoiceRouter)
+    ),
+)
 class TextToSpeechDeployment:
     """One replica of the configured voice."""
 
@@ -156,6 +164,7 @@ class TextToSpeechDeployment:
 
     async def check_health(self) -> None:
         """Serve asks every few seconds: what other machines deleted goes here too."""
+        process_metrics.tell()
         stage_metrics.speech_capacity(await self.capacity())
         if self._voices is not None:
             await asyncio.to_thread(self._voices.sweep)

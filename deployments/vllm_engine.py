@@ -40,6 +40,10 @@ class Engine(Protocol):
         """Forget a request; one that is not known is no error."""
         ...
 
+    def get_num_unfinished_requests(self) -> int:
+        """Requests that were given to it and neither ended nor were aborted."""
+        ...
+
     async def check_health(self) -> None:
         """Raises EngineDeadError."""
         ...

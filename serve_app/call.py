@@ -104,6 +104,7 @@ class Call:
         finally:
             if self._alarm:
                 self._alarm.cancel()
+            self._uplink.close()
             self._seen.ended(self._close_code, self._machine.speculation)
             self._keeping.leave()
             with suppress(TimeoutError):

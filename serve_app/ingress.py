@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import progress
+from deployments import process_metrics, progress
 from deployments.contracts import SPEECH_RATE
 from deployments.logs import logger
 from serve_app import metrics, text_log
@@ -135,6 +135,7 @@ class Ingress:
 
     async def check_health(self) -> None:
         """Serve asks this every few seconds."""
+        process_metrics.tell()
         now = asyncio.get_running_loop().time()
         metrics.calls(self._admission.calls)
         metrics.load(self._load.lag_ms(now), self._load.shed(now))

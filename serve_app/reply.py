@@ -78,9 +78,7 @@ class Reply:
         self._tts_ms: float | None = None
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
-        self._text = ReplyText(
-            reply_id, stages, options.language or "en", options.llm_url, report, self._say
-        )
+        self._text = ReplyText(reply_id, stages, options.language or "en", options.llm_url, report)
         self._tasks = asyncio.TaskGroup()
         self._speaks = True
 
@@ -131,7 +129,7 @@ class Reply:
     async def _write(self) -> None:
         """The text → phrases. A failure ends them with the apology."""
         try:
-            await self._text.write()
+            await self._text.write(self._say)
         except StageError as error:
             self._failed(error)
             await self._say([self._options.apology])

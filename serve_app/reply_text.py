@@ -17,7 +17,7 @@ from serve_app.stages import Stages
 
 
 class ReplyText:
-    """Writes one reply. `report` takes events for the turn machine, `say` phrases for the voice."""
+    """Writes one reply. `report` takes events for the turn machine."""
 
     def __init__(
         self,
@@ -26,14 +26,12 @@ class ReplyText:
         language: str,
         llm_url: str | None,
         report: Callable[[ev.Event], Awaitable[None]],
-        say: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._reply_id = reply_id
         self._stages = stages
         self._language = language
         self._llm_url = llm_url
         self._report = report
-        self._say = say
         self._next_round: asyncio.Queue[ReplyRequest | str] = asyncio.Queue(1)
         self._round_ended = False
         self.llm_ms: float | None = None
@@ -47,13 +45,18 @@ class ReplyText:
         """The reply is `text`; no model is asked."""
         self._next_round.put_nowait(text)
 
-    async def write(self) -> None:
-        """Write round by round until one calls no tool. Raises StageError."""
-        while calls := await self._write_round():
+    async def write(self, say: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """Write round by round until one calls no tool; `say` takes phrases for the voice.
+
+        Raises StageError.
+        """
+        while calls := await self._write_round(say):
             self._round_ended = True
             await self._report(ev.ToolsCalled(self._reply_id, calls))
 
-    async def _write_round(self) -> tuple[ToolCall, ...]:
+    async def _write_round(
+        self, say: Callable[[Sequence[str]], Awaitable[None]]
+    ) -> tuple[ToolCall, ...]:
         """The next round: its text is written, its tool calls are returned; none: it is the last.
 
         A model that was given no tools has none to call, whatever it says.
@@ -70,10 +73,10 @@ class ReplyText:
                 if self.llm_ms is None:
                     self.llm_ms = (loop.time() - asked_at) * 1000
                 if isinstance(item, TextDelta):
-                    await self._say(cutter.feed(spoken.feed(await self._written(item.text))))
+                    await say(cutter.feed(spoken.feed(await self._written(item.text))))
                 elif not given and round_.tools:
                     calls.append(item)
-        await self._say([*cutter.feed(spoken.end()), *cutter.end()])
+        await say([*cutter.feed(spoken.end()), *cutter.end()])
         return tuple(calls)
 
     async def _written(self, text: str) -> str:

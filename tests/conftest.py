@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -44,6 +45,13 @@ def _ours() -> set[threading.Thread]:
         for thread in threading.enumerate()
         if not thread.daemon and not thread.name.startswith("asyncio_")
     }
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that another server listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.fixture

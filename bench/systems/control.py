@@ -21,17 +21,15 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from bench.ear import Decision, Ear
 from bench.plan import AHEAD_MS, StageSettings
+from deployments.backend_protocols import LanguageModel, SpeechToText, TextToSpeech
 from deployments.backends import create
 from deployments.contracts import (
     AudioChunk,
-    LanguageModel,
     Message,
     ReplyRequest,
     SpeechRequest,
-    SpeechToText,
     SpeechWindow,
     TextDelta,
-    TextToSpeech,
     Transcript,
 )
 from serve_app.audio.pcm import to_float

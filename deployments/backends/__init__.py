@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Literal, TypeAlias, TypeVar, cast, overload
 
-from deployments.contracts import (
+from deployments.backend_protocols import (
     IncrementalSpeechToText,
     LanguageModel,
     SpeechToText,

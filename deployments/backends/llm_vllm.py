@@ -163,6 +163,11 @@ class Vllm:
             if not over:
                 await self._abort(engine, request_id)
 
+    @property
+    def unfinished(self) -> int:
+        """Replies that the engine was given, and that neither ended nor were aborted."""
+        return self._engine.get_num_unfinished_requests() if self._engine else 0
+
     async def check_health(self) -> None:
         """Raises BackendError once the engine's process is dead."""
         try:

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from deployments.backends import register
 from deployments.contracts import (
     SPEECH_RATE,
-    BadInput,
     LoadFailed,
     SpeechWindow,
     StageInfo,
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
-from deployments.language_tags import primary_language
 from deployments.speech import (
     CLOSING,
     MOST_TOKENS_PER_S,
@@ -33,6 +31,8 @@ from deployments.speech import (
     SMALLER_WHISPER,
     Guards,
     Guess,
+    language_of,
+    noise,
     samples,
     wants_words,
     words_in_order,
@@ -143,9 +143,8 @@ class FasterWhisper:
                 f"cache at HF_HOME), or a folder with a converted model"
             ) from error
         model = self._wrap(name, whisper)
-        noise = np.random.default_rng(0).normal(0, 1000, SPEECH_RATE).astype(np.int16).tobytes()
-        model.transcribe([SpeechWindow(noise, final=True)] * self._batch)
-        model.transcribe([SpeechWindow(noise, final=False)])
+        model.transcribe([SpeechWindow(noise(), final=True)] * self._batch)
+        model.transcribe([SpeechWindow(noise(), final=False)])
         self._details["compute_type"] = compute_type
         return model
 
@@ -172,7 +171,7 @@ class _Model:
         together: dict[tuple[str | None, bool], list[int]] = {}
         sounds = [samples(window.pcm) for window in windows]
         for at, (window, sound) in enumerate(zip(windows, sounds, strict=True)):
-            language = self._language_of(window)
+            language = language_of(window, self._language, self.languages, self.name)
             if len(sound) > _ENCODED_S * SPEECH_RATE:
                 heard[at] = self._piecewise(sound, language, wants_words(window))
             elif len(sound) >= SHORTEST_S * SPEECH_RATE:
@@ -186,14 +185,6 @@ class _Model:
     def free(self) -> None:
         """Give the memory back, once no thread decodes."""
         self._whisper.model.unload_model()
-
-    def _language_of(self, window: SpeechWindow) -> str | None:
-        if window.language is None:
-            return self._language or (self.languages[0] if len(self.languages) == 1 else None)
-        language = primary_language(window.language)
-        if language not in self.languages:
-            raise BadInput(f"stt model {self.name!r} does not know {window.language!r}")
-        return language
 
     def _together(
         self, sounds: list[NDArray[np.float32]], language: str | None, words: bool

@@ -20,7 +20,8 @@ from deployments.contracts import (
     Transcript,
 )
 from deployments.language_tags import primary_language
-from deployments.speech import Guess, samples, words_in_order
+from deployments.speech import Guess, noise, samples, words_in_order
+from deployments.torch_models import torch_device
 
 _LOOKAHEADS = {80: 0, 160: 1, 560: 6, 1120: 13}
 """Frames of the encoder that it sees ahead, by the milliseconds of audio that a step takes."""
@@ -67,9 +68,8 @@ class Nemotron:
                 f"once from the Hugging Face hub (without a network: from the cache at HF_HOME), "
                 f"or a folder; it needs transformers 5.19 or later"
             ) from error
-        noise = np.random.default_rng(0).normal(0, 1000, SPEECH_RATE).astype(np.int16).tobytes()
         warm = self.open(None)
-        warm.feed(noise)
+        warm.feed(noise())
         warm.finish()
         warm.close()
         details = {"model": self._name, "device": self._network.device}
@@ -155,12 +155,10 @@ class _Network:
     def __init__(self, name: str, device: str, lookahead: int) -> None:
         self._torch = import_module("torch")
         library = import_module("transformers")
-        if device == "auto":
-            device = "cuda" if self._torch.cuda.is_available() else "cpu"
-        self.device = device
-        kind = self._torch.bfloat16 if device == "cuda" else self._torch.float32
+        self.device = torch_device(device)
+        kind = self._torch.bfloat16 if self.device == "cuda" else self._torch.float32
         model = library.NemotronAsrStreamingForRNNT.from_pretrained(name, dtype=kind)
-        self._model = model.to(device).eval()
+        self._model = model.to(self.device).eval()
         self._cache = import_module(f"{_MODULE}.generation_nemotron_asr_streaming")
         self._processor = library.NemotronAsrStreamingProcessor.from_pretrained(name)
         self._processor.set_num_lookahead_tokens(lookahead)

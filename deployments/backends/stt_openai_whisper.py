@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from deployments.backends import register
 from deployments.contracts import (
     SPEECH_RATE,
-    BadInput,
     LoadFailed,
     Overloaded,
     SpeechWindow,
@@ -22,7 +21,6 @@ from deployments.contracts import (
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
-from deployments.language_tags import primary_language
 from deployments.speech import (
     CLOSING,
     MOST_TOKENS_PER_S,
@@ -32,10 +30,13 @@ from deployments.speech import (
     Guards,
     Guess,
     duration_s,
+    language_of,
+    noise,
     samples,
     wants_words,
     words_in_order,
 )
+from deployments.torch_models import torch_device
 
 _ENCODED_S = 30.0
 """What the encoder takes in at once. A longer window is decoded piece by piece."""
@@ -85,9 +86,7 @@ class OpenAIWhisper:
         try:
             self._library = import_module("whisper")
             self._timing = import_module("whisper.timing")
-            if self._device == "auto":
-                cuda = import_module("torch").cuda.is_available()
-                self._device = "cuda" if cuda else "cpu"
+            self._device = torch_device(self._device)
         except (ImportError, OSError) as error:
             raise LoadFailed(f"stt backend 'openai-whisper' has no library: {error}") from error
         self._fitted.load(self._name)
@@ -123,14 +122,13 @@ class OpenAIWhisper:
         self._languages = tuple(known) if model.is_multilingual else ("en",)
         if self._language is not None and self._language not in self._languages:
             raise LoadFailed(f"stt model {name!r} does not know the language {self._language!r}")
-        noise = np.random.default_rng(0).normal(0, 1000, SPEECH_RATE).astype(np.int16).tobytes()
         for final in (True, False):
-            self._hear(model, SpeechWindow(noise, final))
+            self._hear(model, SpeechWindow(noise(), final))
         return model
 
     def _hear(self, model: Any, window: SpeechWindow) -> Transcript:
         sound = samples(window.pcm)
-        language = self._language_of(window)
+        language = language_of(window, self._language, self._languages, self._name)
         if duration_s(window) < SHORTEST_S:
             return Transcript("", language=language)
         if not self._decoding.acquire(blocking=window.final):
@@ -205,14 +203,6 @@ class OpenAIWhisper:
             language=language,
             task="transcribe",
         )
-
-    def _language_of(self, window: SpeechWindow) -> str | None:
-        if window.language is None:
-            return self._language or ("en" if self._languages == ("en",) else None)
-        language = primary_language(window.language)
-        if language not in self._languages:
-            raise BadInput(f"stt model {self._name!r} does not know {window.language!r}")
-        return language
 
 
 def _free(model: Any) -> None:

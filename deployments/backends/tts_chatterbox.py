@@ -16,13 +16,13 @@ from deployments import hub
 from deployments.backends import register
 from deployments.contracts import (
     AudioChunk,
-    BadInput,
     Cloning,
     LoadFailed,
     SpeechRequest,
     StageInfo,
 )
 from deployments.model_thread import ModelThread
+from deployments.torch_models import check_english, forget, torch_device, warmed_up
 from deployments.voice_prompts import VoicePrompts, check_recording
 from deployments.waveform import cut
 
@@ -64,16 +64,8 @@ class Chatterbox:
     def load(self) -> StageInfo:
         """Load the model and say a phrase with the default voice. Raises LoadFailed."""
         self._thread = ModelThread("chatterbox")
-        try:
+        with warmed_up(self, "chatterbox's voice", "I am ready, how are you today?"):
             self._thread.call(self._load)
-            for _ in self.speak(SpeechRequest("I am ready, how are you today?")):
-                pass
-        except BadInput as error:
-            self.close()
-            raise LoadFailed(f"chatterbox's voice: {error}") from error
-        except BaseException:
-            self.close()
-            raise
         return StageInfo(
             backend="chatterbox",
             languages=("en", "en-us"),
@@ -86,12 +78,7 @@ class Chatterbox:
         It must be English, of at most 500 characters, and a voice must have come with its
         recording.
         """
-        if request.language is not None and request.language.lower()[:2] != "en":
-            raise BadInput(f"chatterbox speaks English, not {request.language!r}")
-        if request.voice is not None and request.recording is None:
-            raise BadInput(f"there is no voice {request.voice!r}")
-        if len(request.text) > _MAX_CHARACTERS:
-            raise BadInput(f"a phrase has at most {_MAX_CHARACTERS} characters")
+        check_english(request, "chatterbox", _MAX_CHARACTERS)
         recording = Path(request.recording) if request.recording else None
         return self._thread.iterate(partial(self._stream, request.text, recording))
 
@@ -104,7 +91,7 @@ class Chatterbox:
 
     def close(self) -> None:
         """Free the model, after the phrase that it is in."""
-        self._thread.call(self._free)
+        self._thread.call(lambda: forget(self, "_model", "_default", "_prompts"))
         self._thread.close()
 
     def _load(self) -> None:
@@ -112,8 +99,7 @@ class Chatterbox:
         folder = hub.folder(self._model_name, _FILES)
         try:
             self._torch = import_module("torch")
-            cuda = self._torch.cuda.is_available()
-            device = ("cuda" if cuda else "cpu") if self._device == "auto" else self._device
+            device = torch_device(self._device)
             self._library: Any = import_module("chatterbox.tts_turbo")
             self._model: Any = self._library.ChatterboxTurboTTS.from_local(folder, device)
         except (ImportError, OSError, RuntimeError, LookupError, TypeError) as error:
@@ -126,13 +112,6 @@ class Chatterbox:
             self._default = _tensors(self._model.conds)
         else:
             raise LoadFailed("this chatterbox model has no voice: set `voice` to a recording")
-
-    def _free(self) -> None:
-        """Forget the model; nothing if it was not loaded."""
-        for name in ("_model", "_default", "_prompts"):
-            self.__dict__.pop(name, None)
-        if hasattr(self, "_torch"):
-            self._torch.cuda.empty_cache()
 
     def _prompt(self, recording: Path, *, on_disk: bool) -> dict[str, Any]:
         def make() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from deployments.contracts import (
 )
 from deployments.language_tags import primary_language
 from deployments.model_thread import ModelThread
+from deployments.torch_models import forget, torch_device, warmed_up
 from deployments.voice_prompts import VoicePrompts, read_recording
 from deployments.waveform import to_pcm
 
@@ -76,16 +77,8 @@ class Coqui:
     def load(self) -> StageInfo:
         """Load the model and say a phrase with the default voice. Raises LoadFailed."""
         self._thread = ModelThread("coqui")
-        try:
+        with warmed_up(self, f"coqui's voice {self._voice!r}", "I am ready."):
             self._thread.call(self._load)
-            for _ in self.speak(SpeechRequest("I am ready.")):
-                pass
-        except BadInput as error:
-            self.close()
-            raise LoadFailed(f"coqui's voice {self._voice!r}: {error}") from error
-        except BaseException:
-            self.close()
-            raise
         return StageInfo(
             backend="coqui",
             voices=tuple(sorted(self._own)),
@@ -116,7 +109,7 @@ class Coqui:
 
     def close(self) -> None:
         """Free the model, after the step that it is in."""
-        self._thread.call(self._free)
+        self._thread.call(lambda: forget(self, "_model", "_own", "_default", "_prompts"))
         self._thread.close()
 
     def _load(self) -> None:
@@ -128,10 +121,9 @@ class Coqui:
             )
             config: Any = import_module("TTS.tts.configs.xtts_config").XttsConfig()
             config.load_json(str(folder / "config.json"))
-            self._model: Any = import_module("TTS.tts.models.xtts").Xtts.init_from_config(config)
+            self._model: Any = import_module("TTS.tts.models.xtts").Xtts(config)
             self._model.load_checkpoint(config, checkpoint_dir=folder, eval=True)
-            cuda = self._torch.cuda.is_available()
-            device = ("cuda" if cuda else "cpu") if self._device == "auto" else self._device
+            device = torch_device(self._device)
             self._model.to(device)
         except (ImportError, OSError, RuntimeError, LookupError, ValueError) as error:
             raise LoadFailed(f"coqui cannot be loaded: {error}") from error
@@ -142,13 +134,6 @@ class Coqui:
         self._default = self._own.get(self._voice) or self._cloned(
             hub.recording(self._voice), on_disk=False
         )
-
-    def _free(self) -> None:
-        """Forget the model; nothing if it was not loaded."""
-        for name in ("_model", "_own", "_default", "_prompts"):
-            self.__dict__.pop(name, None)
-        if hasattr(self, "_torch"):
-            self._torch.cuda.empty_cache()
 
     def _cloned(self, recording: Path, *, on_disk: bool) -> _Speaker:
         def make() -> _Speaker:

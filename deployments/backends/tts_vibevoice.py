@@ -21,6 +21,7 @@ from deployments.backends import register
 from deployments.contracts import AudioChunk, BadInput, LoadFailed, SpeechRequest, StageInfo
 from deployments.language_tags import primary_language
 from deployments.model_thread import ModelThread
+from deployments.torch_models import forget, torch_device, warmed_up
 from deployments.waveform import to_pcm
 
 _RATE = 24_000
@@ -81,13 +82,8 @@ class VibeVoice:
         if not (self._voices_dir / f"{self._voice}.pt").is_file():
             raise LoadFailed(f"vibevoice needs {self._voice}.pt in {self._voices_dir}")
         self._thread = ModelThread("vibevoice")
-        try:
+        with warmed_up(self, f"vibevoice's voice {self._voice!r}", "I am ready."):
             self._thread.call(self._load)
-            for _ in self.speak(SpeechRequest("I am ready.")):
-                pass
-        except BaseException:
-            self.close()
-            raise
         return StageInfo(
             backend="vibevoice",
             voices=tuple(self._voices),
@@ -107,15 +103,14 @@ class VibeVoice:
 
     def close(self) -> None:
         """Free the model, after the step that it is in."""
-        self._thread.call(self._free)
+        self._thread.call(lambda: forget(self, "_model", "_processor", "_voices"))
         self._thread.close()
 
     def _load(self) -> None:
         folder = hub.folder(self._model_name, ("*.json", "*.safetensors", "*.txt"))
         try:
             self._torch = import_module("torch")
-            cuda = self._torch.cuda.is_available()
-            device = ("cuda" if cuda else "cpu") if self._device == "auto" else self._device
+            device = torch_device(self._device)
             self._voices = _read_voices(self._voices_dir, device)
             processor = import_module("vibevoice.processor.vibevoice_streaming_processor")
             modeling = import_module("vibevoice.modular.modeling_vibevoice_streaming_inference")
@@ -131,13 +126,6 @@ class VibeVoice:
             raise LoadFailed(f"vibevoice cannot be loaded: {error}") from error
         self._model.eval()
         self._model.set_ddpm_inference_steps(num_steps=_STEPS)
-
-    def _free(self) -> None:
-        """Forget the model; nothing if it was not loaded."""
-        for name in ("_model", "_processor", "_voices"):
-            self.__dict__.pop(name, None)
-        if hasattr(self, "_torch"):
-            self._torch.cuda.empty_cache()
 
     def _voice_for(self, request: SpeechRequest) -> str:
         if request.voice is not None:

@@ -30,6 +30,7 @@ from deployments.contracts import (
     StageInfo,
 )
 from deployments.model_thread import ModelThread
+from deployments.torch_models import check_english, forget, torch_device, warmed_up
 from deployments.voice_prompts import VoicePrompts, read_recording
 from deployments.waveform import to_pcm
 
@@ -95,16 +96,9 @@ class Voxtream:
         if self._speaking_rate is not None and not 2 <= self._speaking_rate <= 6:
             raise LoadFailed("voxtream's speaking_rate is 2 to 6 syllables a second")
         self._thread = ModelThread("voxtream")
-        try:
+        named = f"voxtream's voice {self._voice_name!r}"
+        with warmed_up(self, named, "I am ready, how are you today?"):
             self._thread.call(self._load)
-            for _ in self.speak(SpeechRequest("I am ready, how are you today?")):
-                pass
-        except BadInput as error:
-            self.close()
-            raise LoadFailed(f"voxtream's voice {self._voice_name!r}: {error}") from error
-        except BaseException:
-            self.close()
-            raise
         return StageInfo(
             backend="voxtream",
             languages=("en", "en-us"),
@@ -116,12 +110,7 @@ class Voxtream:
 
         It must be English, of at most 60 s, and a voice must have come with its recording.
         """
-        if request.language is not None and request.language.lower()[:2] != "en":
-            raise BadInput(f"voxtream speaks English, not {request.language!r}")
-        if request.voice is not None and request.recording is None:
-            raise BadInput(f"there is no voice {request.voice!r}")
-        if len(request.text) > _MAX_CHARACTERS:
-            raise BadInput(f"a phrase has at most {_MAX_CHARACTERS} characters")
+        check_english(request, "voxtream", _MAX_CHARACTERS)
         recording = Path(request.recording) if request.recording else self._voice
         return self._thread.iterate(partial(self._stream, request.text, recording))
 
@@ -183,7 +172,7 @@ class _Library:
         try:
             module = _imported()
             self.torch = import_module("torch")
-            self._check_device(device)
+            _check_device(device)
             if not cuda_graphs:
                 self._opened.enter_context(import_module("moshi.utils.compile").no_cuda_graph())
             self._prepare_prompt: Callable[..., tuple[Any, ...]] = module.prepare_prompt
@@ -200,8 +189,7 @@ class _Library:
     def close(self) -> None:
         """Free the model."""
         self._opened.close()
-        del self.generator, self._prompts
-        self.torch.cuda.empty_cache()
+        forget(self, "generator", "_prompts")
 
     def check_length(self, text: str, speaking_rate: float) -> bool:
         """Whether there is something to say. Raises BadInput if it is more than the model can.
@@ -241,14 +229,6 @@ class _Library:
         prompt = self._prompts.get(prompt_audio_path, make, on_disk=registered)
         return tuple(prompt[str(index)] for index in range(len(prompt)))
 
-    def _check_device(self, device: str) -> None:
-        found = "cuda" if self.torch.cuda.is_available() else "cpu"
-        if device not in ("auto", found):
-            raise LoadFailed(
-                f"voxtream's device is {device!r}, and what torch sees here is {found!r} "
-                "(CUDA_VISIBLE_DEVICES hides a GPU)"
-            )
-
     def _guard_espeak(self) -> None:
         """The text is an argument of espeak-ng's: with a space before it, it is never an option."""
         phonemizer = self.generator.ctx.phonemizer
@@ -258,6 +238,15 @@ class _Library:
             return phonemize(f" {text}", *args, **settings)
 
         phonemizer.phonemize_espeak = guarded
+
+
+def _check_device(device: str) -> None:
+    found = torch_device("auto")
+    if device not in ("auto", found):
+        raise LoadFailed(
+            f"voxtream's device is {device!r}, and what torch sees here is {found!r} "
+            "(CUDA_VISIBLE_DEVICES hides a GPU)"
+        )
 
 
 def _imported() -> Any:

@@ -41,6 +41,11 @@ class RecentAudio:
         self._buffer[self._used : self._used + len(pcm)] = pcm
         self._used += len(pcm)
 
+    def clear(self) -> None:
+        """Keep nothing. Nothing is appended after this."""
+        self._buffer = bytearray()
+        self._keep = self._used = self._received = 0
+
     def read(self, start: int, end: int) -> bytes:
         """The PCM of samples `start` to `end`, as far as they are kept."""
         start, end = max(start, self.start), min(end, self.end)

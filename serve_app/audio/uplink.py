@@ -98,6 +98,14 @@ class Uplink:
         frames, self._frames = self._frames, []
         return [self._told(frame, p) for frame, p in zip(frames, self._vad.judge(), strict=True)]
 
+    def close(self) -> None:
+        """The call is over: forget its audio, 4 MB, whoever still holds this.
+
+        A reply that was cancelled last holds it, by its exception's traceback, until the collector
+        comes round, which with Serve's settings is after many calls.
+        """
+        self._recent.clear()
+
     def use(self, format: AudioFormat) -> None:
         """The messages that follow are in another format."""
         if format != self._format:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
 
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
-from serve_app.conversation.commands import Command, Tell, Transcribe
+from serve_app.conversation.commands import Command, Tell
 from serve_app.conversation.endpointing import Endpointer
 from serve_app.conversation.finals import Final, Finals, HeardTurn
 from serve_app.conversation.hush import Hush
@@ -16,6 +15,7 @@ from serve_app.conversation.partials import Partials
 from serve_app.conversation.patience import pause_needed_ms
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.verdicts import Verdicts
+from serve_app.conversation.windows import Windows
 
 SHORTEST_MS = 100
 """Of a turn that the client ends."""
@@ -30,7 +30,7 @@ class Listening:
         self._endpointer = Endpointer(policy.endpointing)
         self._turn: OpenTurn | None = None
         self._finals = Finals(policy.stage_timeout_ms / 1000, out)
-        self._windows = count(1)
+        self._windows = Windows(policy, out)
         self._turns = 0
         self._frame_at = 0.0
         self._heard_to_ms = 0
@@ -70,10 +70,7 @@ class Listening:
             if ear.speaking and self._detects:
                 self._open(ear.start_ms or 0)
             return
-        if turn.candidate_ms and ear.voice_end_ms > turn.candidate_ms:
-            # A pause too short for a reply to begin in it is no revision: there are many.
-            turn.revisions += turn.answered_ms == turn.candidate_ms
-            turn.candidate_ms, turn.final = 0, None
+        turn.hear(ear.voice_end_ms)
         if self._is_over(turn):
             self._commit(turn, now)
         elif ear.pause_ms >= self._policy.speculate_after_ms:
@@ -94,9 +91,7 @@ class Listening:
         self._hush.end(event.at_ms)
         turn = self._turn
         if turn and turn.final and not turn.candidate_ms:
-            if turn.final.transcript is None:
-                turn.partials.adopt(turn.final.window_id, turn.final.end_ms)
-            turn.final = None
+            turn.drop_final()
 
     def consider(self, now: float) -> None:
         """Commit the turn if, by what is now known of its pause, that was long enough."""
@@ -160,13 +155,8 @@ class Listening:
 
     def failed(self, event: ev.TranscriptFailed) -> None:
         """A transcript will not come: the turn it ended is lost, and the client is told."""
-        turn = self._turn
-        if self._finals.failed(event):
-            return
-        if turn and event.window_id == turn.partials.awaited:
-            turn.partials.awaited = None
-        elif turn and turn.final and event.window_id == turn.final.window_id:
-            turn.final = None
+        if not self._finals.failed(event) and self._turn:
+            self._turn.failed(event.window_id)
 
     def take_complete(self) -> list[HeardTurn]:
         """The turns that became complete since the last call; those without words are left out."""
@@ -263,7 +253,7 @@ class Listening:
             if turn.partials.to_ms < self._spoken_to_ms:
                 self._ask_partial(turn)
         elif fresh:
-            turn.final = self._covering(turn) or self._ask_final(turn, now)
+            turn.final = turn.covering(self._spoken_to_ms) or self._ask_final(turn, now)
 
     def _look_ahead(self, turn: OpenTurn, now: float) -> None:
         """In a quiet that may be the end, have a transcript ready before the pause is one."""
@@ -284,14 +274,10 @@ class Listening:
             turn.final = self._ask_final(turn, now)
             partials.next_ms = ear.speech_ms + policy.partial_every_ms
 
-    def _covering(self, turn: OpenTurn) -> Final | None:
-        """The turn's final, if all that was said lies in its window."""
-        return turn.final if turn.final and turn.final.end_ms >= self._spoken_to_ms else None
-
     def _commit(self, turn: OpenTurn, now: float) -> None:
         ear = self._endpointer
         guess = self.guess()
-        final = self._covering(turn) or self._ask_final(turn, now)
+        final = turn.covering(self._spoken_to_ms) or self._ask_final(turn, now)
         final.guess = guess
         self._heard_to_ms = final.end_ms
         self._out.append(Tell(say.SpeechStopped(ear.voice_end_ms)))
@@ -301,22 +287,10 @@ class Listening:
         self._finals.commit(final, speech_ms, pause_ms, now)
 
     def _ask_final(self, turn: OpenTurn, now: float) -> Final:
-        window_id, start_ms, end_ms = next(self._windows), turn.window_start_ms, self._now_ms
-        if self._policy.incremental_stt and turn.partials.to_ms > self._spoken_to_ms:
-            # All speech was fed at the pause: decoding the rest of it would only take time.
-            end_ms = turn.partials.to_ms
-        final = Final(turn.turn_id, window_id, start_ms, end_ms, now)
-        self._out.append(Transcribe(window_id, turn.turn_id, start_ms, end_ms, final=True))
-        return final
+        return self._windows.ask_final(turn, self._spoken_to_ms, self._now_ms, now)
 
     def _ask_partial(self, turn: OpenTurn) -> None:
-        partials, to_ms = turn.partials, self._now_ms
-        partials.next_ms = self._endpointer.speech_ms + self._policy.partial_every_ms
-        if not partials.may_ask(to_ms):
-            return
-        window = next(self._windows)
-        partials.ask(window, to_ms)
-        self._out.append(Transcribe(window, turn.turn_id, partials.start_ms, to_ms, final=False))
+        self._windows.ask_partial(turn, self._endpointer.speech_ms, self._now_ms)
 
     @property
     def _now_ms(self) -> int:

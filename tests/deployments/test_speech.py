@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deployments.contracts import BadInput, SpeechWindow
 from deployments.language_tags import primary_language
-from deployments.speech import Guards, Guess, samples, wants_words, words_in_order
+from deployments.speech import Guards, Guess, language_of, samples, wants_words, words_in_order
 
 times = st.floats(-1.0, 40.0)
 guesses = st.lists(st.builds(Guess, st.sampled_from(["so", " it ", "is", ""]), times, times))
@@ -70,3 +70,14 @@ def test_what_is_believed(
 ) -> None:
     """Speech is; silence with words that the model doubts, and a decoder in a loop, are not."""
     assert Guards(0.6, -1.0, 2.4).believe(log_prob, no_speech, repetition) is expected
+
+
+def test_a_window_is_heard_in_its_language() -> None:
+    """Its own; else the usual one; else the only one; else the model finds out."""
+    both = ("en", "de")
+    assert language_of(SpeechWindow(b"", True, "de-AT"), "en", both, "m") == "de"
+    assert language_of(SpeechWindow(b"", True), "de", both, "m") == "de"
+    assert language_of(SpeechWindow(b"", True), None, ("en",), "m") == "en"
+    assert language_of(SpeechWindow(b"", True), None, both, "m") is None
+    with pytest.raises(BadInput, match="'m' does not know 'fr'"):
+        language_of(SpeechWindow(b"", True, "fr"), "en", both, "m")

@@ -12,8 +12,8 @@ from clients import events as told
 from clients.audio_file import resampled
 from clients.sample_voice import speak
 from deployments import backends
+from deployments.backend_protocols import IncrementalSpeechToText
 from deployments.backends.llm_eliza import Eliza
-from deployments.contracts import IncrementalSpeechToText
 from tests.e2e.caller import Caller, calling
 from tests.e2e.graph import Graph
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ray.util.metrics import Counter, Gauge, Histogram, Metric
 
+from deployments import process_metrics
 from deployments.stage_metrics import StageMetrics
 from serve_app.metrics import Metrics
 from tests.k8s.manifests import ROOT, rendered, the
@@ -38,7 +39,7 @@ RAYS = {
 
 def registered() -> list[Metric]:
     """Every metric of the code."""
-    return [*vars(Metrics()).values(), *vars(StageMetrics()).values()]
+    return [*vars(Metrics()).values(), *vars(StageMetrics()).values(), process_metrics.tasks()]
 
 
 def exported() -> dict[str, set[str]]:

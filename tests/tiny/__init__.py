@@ -20,14 +20,9 @@ _BUILDERS: dict[tuple[Stage, str], str] = {
     ("llm", "vllm"): "qwen2",
     ("tts", "voxtream"): "voxtream",
     ("tts", "chatterbox"): "chatterbox",
+    ("tts", "coqui"): "coqui",
 }
 """By stage and backend: the module here whose `build(factory)` returns the backend's settings."""
-
-_SERVED: dict[tuple[Stage, str], str] = {
-    ("tts", "openai"): "openai",
-    ("tts", "elevenlabs"): "elevenlabs",
-}
-"""The same for those that ask a server: a function of `remote`."""
 
 
 def speaks_words(name: str) -> bool:
@@ -42,9 +37,6 @@ def hears_words(name: str) -> bool:
 
 def settings(stage: Stage, name: str, factory: pytest.TempPathFactory) -> dict[str, object]:
     """What to build the backend with; nothing for one that needs no checkpoint."""
-    if (stage, name) in _SERVED:
-        remote = import_module(f"{__name__}.remote")
-        return getattr(remote, _SERVED[stage, name])(factory)
     if (stage, name) not in _BUILDERS:
         return {}
     return import_module(f"{__name__}.{_BUILDERS[stage, name]}").build(factory)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import stt_servers, tiny
+from tests import stt_servers, tiny, tts_servers
 
 LIGHT = {
     "stt": ("pocketsphinx", "timed", *stt_servers.REMOTE),
     "llm": ("echo", "eliza", "timed"),
-    "tts": ("espeak", "timed", "openai", "elevenlabs"),
+    "tts": ("espeak", "timed", *tts_servers.REMOTE),
 }
 
 
@@ -58,3 +58,15 @@ def stt_settings(
             yield settings
     else:
         yield tiny.settings("stt", stt_name, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def tts_settings(
+    tts_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, object]]:
+    """The same for the voice."""
+    if tts_name in tts_servers.REMOTE:
+        with tts_servers.running(tts_name) as settings:
+            yield settings
+    else:
+        yield tiny.settings("tts", tts_name, tmp_path_factory)

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from deployments import backends
-from deployments.contracts import LanguageModel, Message, ReplyItem, ReplyRequest, StageInfo
+from deployments.backend_protocols import LanguageModel
+from deployments.contracts import Message, ReplyItem, ReplyRequest, StageInfo
 from tests.tiny import settings
 
 ASKED = ReplyRequest((Message("system", "Be kind."), Message("user", "i need a long holiday")))

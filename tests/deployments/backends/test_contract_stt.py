@@ -12,13 +12,12 @@ import pytest
 import soxr
 
 from deployments import backends
+from deployments.backend_protocols import IncrementalSpeechToText, SpeechToText
 from deployments.contracts import (
     SPEECH_RATE,
     BadInput,
-    IncrementalSpeechToText,
     LoadFailed,
     SpeechRequest,
-    SpeechToText,
     SpeechWindow,
     StageInfo,
     Transcript,

@@ -9,18 +9,17 @@ from typing import Any, cast
 import pytest
 
 from deployments import backends
-from deployments.contracts import AudioChunk, BadInput, SpeechRequest, StageInfo, TextToSpeech
-from tests.tiny import settings, speaks_words
+from deployments.backend_protocols import TextToSpeech
+from deployments.contracts import AudioChunk, BadInput, SpeechRequest, StageInfo
+from tests.tiny import speaks_words
 
 PHRASE = SpeechRequest("What would it mean to you if you got a long holiday?")
 
 
 @pytest.fixture(scope="module")
-def tts(
-    tts_name: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[TextToSpeech, StageInfo]]:
+def tts(tts_name: str, tts_settings: dict[str, object]) -> Iterator[tuple[TextToSpeech, StageInfo]]:
     """A loaded voice and what it says of itself."""
-    backend = backends.create("tts", tts_name, settings("tts", tts_name, tmp_path_factory))
+    backend = backends.create("tts", tts_name, tts_settings)
     yield backend, backend.load()
     backend.close()
 
@@ -82,9 +81,9 @@ def test_voice_takes_any_text(tts: tuple[TextToSpeech, StageInfo], text: str) ->
     assert list(tts[0].speak(SpeechRequest("Yes.")))
 
 
-def test_closed_voice_loads_again(tts_name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_closed_voice_loads_again(tts_name: str, tts_settings: dict[str, object]) -> None:
     """Closing frees; loading after it works."""
-    backend = backends.create("tts", tts_name, settings("tts", tts_name, tmp_path_factory))
+    backend = backends.create("tts", tts_name, tts_settings)
     backend.load()
     backend.close()
     assert backend.load().backend == tts_name

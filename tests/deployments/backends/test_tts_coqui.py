@@ -71,9 +71,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeXtts:
         "torch": FakeTorch(),
         "torchaudio": SimpleNamespace(),
         "TTS.tts.configs.xtts_config": SimpleNamespace(XttsConfig=lambda: config),
-        "TTS.tts.models.xtts": SimpleNamespace(
-            Xtts=SimpleNamespace(init_from_config=lambda _: model)
-        ),
+        "TTS.tts.models.xtts": SimpleNamespace(Xtts=lambda _: model),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)

@@ -20,7 +20,7 @@ from deployments.contracts import (
     SpeechRequest,
     StageInfo,
 )
-from tests.speech_servers import ACCOUNT, MS_PER_CHARACTER, Server, listening, query, tone
+from tests.tts_servers import ACCOUNT, MS_PER_CHARACTER, Server, listening, query, tone
 
 HELLO = SpeechRequest("Well, hello there!  It's 25.")
 

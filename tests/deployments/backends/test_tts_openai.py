@@ -11,7 +11,7 @@ import pytest
 from deployments import backends
 from deployments.backends.tts_openai import OpenAISpeech
 from deployments.contracts import BackendError, BadInput, LoadFailed, Overloaded, SpeechRequest
-from tests.speech_servers import Server, listening, tone
+from tests.tts_servers import Server, listening, tone
 
 HELLO = SpeechRequest("Hello there.")
 

@@ -55,3 +55,12 @@ def test_a_buffer_for_nothing_is_our_bug() -> None:
     """It could never hold a window."""
     with pytest.raises(ValueError, match="nothing"):
         RecentAudio(0)
+
+
+def test_nothing_is_kept_once_cleared() -> None:
+    """Neither what there was nor the memory for it."""
+    recent = RecentAudio(16_000)
+    recent.append(bytes(32_000))
+    recent.clear()
+    assert (recent.start, recent.end, recent.read(0, 100)) == (0, 0, b"")
+    assert len(recent._buffer) == 0

@@ -16,6 +16,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
+_KEY_ENV = "PARLEY_TESTS_KEY"
+
+REMOTE = ("openai", "elevenlabs")
+"""The voices that ask such a server."""
+
 MS_PER_CHARACTER = 60
 CHUNK_MS = 200
 RATE = 24_000
@@ -144,19 +151,24 @@ def _lines(text: str, script: Server) -> Iterator[bytes]:
         at_ms = end_ms
 
 
-def start(script: Server) -> ThreadingHTTPServer:
-    """Listen at a free port, in a thread, until `shutdown`."""
-    listener = _Listener(("127.0.0.1", 0), _Handler)
-    listener.script = script
-    script.url = f"http://127.0.0.1:{listener.server_port}"
-    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
-    return listener
+@contextmanager
+def running(name: str) -> Iterator[dict[str, object]]:
+    """A server for the backend of that name: its settings."""
+    with listening(Server()) as server, pytest.MonkeyPatch.context() as environment:
+        if name == "openai":
+            yield {"base_url": f"{server.url}/v1", "api_key_env": ""}
+        else:
+            environment.setenv(_KEY_ENV, "any")
+            yield {"base_url": server.url, "api_key_env": _KEY_ENV}
 
 
 @contextmanager
 def listening(script: Server) -> Iterator[Server]:
     """The server, until the end of the block."""
-    listener = start(script)
+    listener = _Listener(("127.0.0.1", 0), _Handler)
+    listener.script = script
+    script.url = f"http://127.0.0.1:{listener.server_port}"
+    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield script
     finally:

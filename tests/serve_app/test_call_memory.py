@@ -1,0 +1,52 @@
+"""What is left in memory of a call that is over."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from serve_app.reply import Reply
+from tests.fakes import FakeStages
+from tests.open_call import open_call
+from tests.virtual_time import in_virtual_time
+
+REPLIES = 5
+
+
+@pytest.fixture
+def replies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Reply]]]:
+    """Every reply that is made, while nothing is collected that nobody counts down."""
+    made: list[weakref.ref[Reply]] = []
+    make = Reply.__init__
+
+    def noted(self: Reply, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Reply, "__init__", noted)
+    gc.collect()
+    gc.disable()
+    yield made
+    gc.enable()
+
+
+def test_interrupted_replies_are_freed_at_once(replies: list[weakref.ref[Reply]]) -> None:
+    """With their audio. The last may wait for the collector: asyncio's traceback holds it."""
+
+    @in_virtual_time
+    async def interrupted() -> None:
+        async with open_call(FakeStages(replies=[["Good morning to you."]] * REPLIES)) as call:
+            for _ in range(REPLIES):
+                call.client._incoming.put_nowait(json.dumps({"type": "text", "text": "Hi"}))
+                await call.client.until("audio")
+                call.client._incoming.put_nowait(json.dumps({"type": "interrupt"}))
+                await call.client.until("reply_done")
+
+    interrupted()
+    assert len(replies) == REPLIES
+    assert sum(reply() is not None for reply in replies) <= 1
