@@ -105,6 +105,10 @@ class RayStages:
         capacity: SpeechCapacity = await self._tts.call("capacity", retry=False)
         return capacity.first_wait_ms
 
+    async def transcribe(self, pcm: bytes, language: str | None) -> Transcript:
+        """A window of 16 kHz PCM that belongs to no call, tried twice. Raises StageError."""
+        return await self._stt.call("transcribe", SpeechWindow(pcm, True, language), retry=True)
+
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""
         return await self._tts.call("voices", retry=True)

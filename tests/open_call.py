@@ -20,6 +20,7 @@ from serve_app.reply import ReplyOptions
 from serve_app.resume.line import Line
 from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
+from serve_app.voice_registration import VoiceRegistration
 from tests.fake_socket import FakeSocket
 from tests.fakes import FakeStages, ScriptedVad
 
@@ -42,6 +43,8 @@ class OpenCall:
 
 def made(
     stages: Stages,
+def start(
+    stages: FakeStages,
     client: FakeSocket,
     policy: TurnPolicy | None = None,
     *,
@@ -74,6 +77,7 @@ def made(
             request.voice, request.language, request.llm_url, APOLOGY, tools
         ),
         send_timeout_s=SEND_TIMEOUT_S,
+        registration=VoiceRegistration(stages),
         judge=judge,
         load=load or Load(),
         line=line,

@@ -4,6 +4,9 @@ By FFmpeg (PyAV), which has every format and its container in one library. Encod
 speech takes up to 15 ms of a core, so it is done off the event loop.
 """
 
+# PyAV's packets are typed in part.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
