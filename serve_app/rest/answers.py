@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
@@ -13,31 +12,22 @@ from serve_app.errors import ParleyError, PeerError, StageError, StageOverloaded
 
 log = logging.getLogger("parley.rest")
 
-REQUEST_ID = "x-request-id"
 RETRY_AFTER_S = 1
 
 _STAGE_STATUS = {"stage_timeout": 504}
 _FAULT_STATUS = {"voice_not_found": 404, "voice_exists": 409}
 
 
-def request_id() -> str:
-    """A new one."""
-    return f"req_{uuid.uuid4().hex}"
-
-
-def answer(content: object, status: int = 200, retry_after_s: int | None = None) -> JSONResponse:
-    """JSON, with an id of its own in `x-request-id`."""
-    headers = {REQUEST_ID: request_id()}
-    if retry_after_s is not None:
-        headers["retry-after"] = str(retry_after_s)
-    return JSONResponse(content, status, headers)
+def answer(content: object) -> JSONResponse:
+    """JSON."""
+    return JSONResponse(content)
 
 
 def error_answer(error: ParleyError) -> JSONResponse:
     """The answer to a request that failed."""
     status, told = _told(error)
-    retry_after_s = RETRY_AFTER_S if status in (429, 503) else None
-    return answer({"error": told}, status, retry_after_s)
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status in (429, 503) else None
+    return JSONResponse({"error": told}, status, headers)
 
 
 def event(fields: Mapping[str, object]) -> bytes:

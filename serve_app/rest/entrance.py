@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from serve_app.errors import PeerError, StageError
-from serve_app.rest.answers import REQUEST_ID, error_answer, request_id
+from serve_app.rest.answers import error_answer
 from serve_app.rest.endpoints import Endpoint, Service
 from serve_app.rest.registry import ENDPOINTS
 
@@ -72,7 +72,6 @@ class _Answer(Response):
 
 
 async def _send(response: Response, request: Request, receive: Receive, send: Send) -> None:
-    response.headers.setdefault(REQUEST_ID, request_id())
     try:
         await response(request.scope, receive, send)
     finally:
