@@ -9,6 +9,7 @@ URL     ?=
 FILE    ?=
 TEXT    ?=
 MIC     ?=
+OUT     ?=
 
 CONFIG_embedded := serve_config.embedded.yaml
 CONFIG_laptop   := serve_config.laptop.yaml
@@ -34,14 +35,16 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk test check test-clients test-models env-gpu bench bench-gpu format clean
+.PHONY: help setup run talk ask test check test-clients soak test-models env-gpu bench bench-gpu format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
+	@echo 'make ask           the answer to a recording     FILE=a.mp3 | FILE=folder  OUT=answer.mp3 URL=http://…'
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
+	@echo 'make soak          hours of inputs for every codec and endpoint'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
 	@echo 'make check         ruff, pyright, import contracts, hadolint'
@@ -113,12 +116,20 @@ run: $(or $(RUN_VENV),$(error PROFILE is embedded, laptop or gpu, not $(PROFILE)
 talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
+ask: $(VENV)/.core
+	@exec $(BIN)/python -m clients.ask_file $(if $(URL),--url "$$URL") $(if $(OUT),--out "$$OUT") $(FILE)
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
 	  --ignore tests/deployments/backends --ignore tests/models
 
 test-clients: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/clients tests/clients_real
+
+# What takes long: each codec with 100 000 inputs, and every endpoint with thousands of requests.
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
+	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
 # random weights: whether they work, not what they say.

@@ -1,7 +1,7 @@
 """A folder of recordings, each answered once: a few at a time, with progress, and resumed.
 
 <out>/<path of the recording>.mp3    its answer, there once it is whole
-<out>/<path of the recording>.json   what was heard and said
+<out>/<path of the recording>.json   what was heard and said, there once all is done
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def ask_folder(
     recordings = batch.recordings()
     if not recordings:
         raise NoAnswer(f"{batch.questions}: no recordings in it")
-    waiting = [path for path in recordings if not batch.answer_to(path).exists()]
+    waiting = [path for path in recordings if not _note_of(batch.answer_to(path)).exists()]
     ready = len(recordings) - len(waiting)
     if ready:
         print(f"{ready} of {len(recordings)} are answered already", file=screen, flush=True)
@@ -98,4 +98,8 @@ async def _work(
 
 def _note(out: Path, question: Path, answer: Answer) -> None:
     told = {"question": str(question), **asdict(answer)}
-    out.with_suffix(".json").write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    _note_of(out).write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+
+
+def _note_of(out: Path) -> Path:
+    return out.with_suffix(".json")

@@ -77,8 +77,9 @@ def _opened(data: bytes) -> Generator[tuple[InputContainer, AudioStream]]:
                 raise Undecodable("it holds no audio")
             _checked(file.streams.audio[0].rate)
             yield file, file.streams.audio[0]
-    except (FFmpegError, ValueError, EOFError) as error:
-        # ValueError: a stream that changes its form on the way.
+    except (FFmpegError, ValueError, EOFError, AttributeError) as error:
+        # ValueError: a stream that changes its form on the way. AttributeError: PyAV's, for one
+        # that it has no decoder for.
         raise Undecodable("no common audio format, or broken") from error
 
 

@@ -129,7 +129,8 @@ class SpeechCutter:
     def _cut(self, end: int) -> SpeechPiece:
         """The frames up to `end`, without the silence that is too much at their end."""
         policy = self._policy
-        last = max(at for at in range(end) if at == 0 or self._frames[at - 1][1] >= policy.speech)
+        spoken = [at for at in range(end) if self._frames[at][1] >= policy.speech]
+        last = spoken[-1] + 1 if spoken else 0
         kept = min(end, last + policy.padding)
         pcm = b"".join(frame for frame, _ in self._frames[:kept])
         piece = SpeechPiece(self._start * FRAME_MS, pcm)
