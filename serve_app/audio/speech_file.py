@@ -140,8 +140,8 @@ class SpeechCutter:
 
     def _quietest(self) -> int:
         """Behind the frame of the window's second half that sounds least like speech."""
-        half = len(self._frames) // 2
-        return min(range(half, len(self._frames)), key=lambda at: self._frames[at][1]) + 1
+        latter = reversed(range(len(self._frames) // 2, len(self._frames)))
+        return min(latter, key=lambda at: self._frames[at][1]) + 1
 
     def _drop(self, count: int) -> None:
         if count > 0:
