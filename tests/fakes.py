@@ -127,6 +127,7 @@ class FakeStages:
     answer: Callable[[ReplyRequest], Script] | None = None
     speak_as: Callable[[SpeechRequest], Script] = _speak_all
     voices: tuple[str, ...] = ()
+    registering_raises: Exception | None = None
     registered: dict[str, bytes] = field(default_factory=dict[str, bytes])
     info: dict[Any, StageInfo] = field(default_factory=_infos)
     work: list[Work] = field(default_factory=list[Work])
@@ -153,6 +154,8 @@ class FakeStages:
 
     async def register_voice(self, name: str, wav: bytes) -> Voice:
         """See VoiceStage."""
+        if self.registering_raises is not None:
+            raise self.registering_raises
         self.registered[name] = wav
         self.voices += (name,)
         return Voice(name, 1_700_000_000, 4.0)
