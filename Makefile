@@ -129,7 +129,8 @@ test-clients: $(VENV)/.dev
 # What takes long: each codec with 100 000 inputs, and every endpoint with thousands of requests.
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
-	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest
+	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
+	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
 # random weights: whether they work, not what they say.
