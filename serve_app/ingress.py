@@ -115,7 +115,6 @@ class Ingress:
         self.door = Door(settings.auth, self._keys, ROUTES, POSTS)
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
         self._registration = VoiceRegistration(self._stages)
-        self._entrance = Entrance(Service(self._stages, settings, self._registration))
         self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
         # What every call shares is loaded before the first call.
         SileroVad()
@@ -125,6 +124,8 @@ class Ingress:
         self._lines = new_lines(settings.resume)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
+        service = Service(self._stages, settings, self._registration, self._load)
+        self._entrance = Entrance(service)
         self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
         self._warming = asyncio.ensure_future(self._warm_up())
 

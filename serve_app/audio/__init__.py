@@ -20,5 +20,6 @@
 
 Everything is synchronous, takes well under a millisecond for 20 ms of audio, and belongs to one
 call: objects are used by one thread at a time. Only an end-of-turn detector serves all calls and
-takes tens of ms; reading a recording takes a hundred, and encoding a second up to 15. PCM is int16 little endian mono throughout.
+takes tens of ms; reading a recording takes a hundred, and encoding a second up to 15. PCM is int16
+little endian mono throughout.
 """

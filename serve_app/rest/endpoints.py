@@ -21,6 +21,7 @@ from deployments.contracts import (
     Voice,
 )
 from serve_app.errors import Stage
+from serve_app.load import Load
 from serve_app.settings import Settings
 from serve_app.voice_registration import VoiceRegistration
 
@@ -65,6 +66,7 @@ class RestStages(Protocol):
 class Service:
     """What an endpoint works with: those of its ingress replica.
 
+    `load`: where no more calls are taken, what nobody listens to is refused too.
     `windows`: whoever transcribes a recording holds it for each window, so that what a caller
     said waits behind one of them at most.
     """
@@ -72,6 +74,7 @@ class Service:
     stages: RestStages
     settings: Settings
     registration: VoiceRegistration
+    load: Load = field(default_factory=Load)
     windows: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from typing import cast
@@ -11,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from serve_app.errors import PeerError, StageError
+from serve_app.load import Shed
 from serve_app.rest.answers import error_answer
 from serve_app.rest.endpoints import Endpoint, Service
 from serve_app.rest.registry import ENDPOINTS
@@ -48,6 +50,9 @@ class Entrance:
         if not endpoint.works:
             yield
             return
+        if self._service.load.shed(asyncio.get_running_loop().time()) >= Shed.NEW_CALLS:
+            text = "all lines are busy, try again soon"
+            raise PeerError("at_capacity", text, status=503)
         if self._at_work >= self._service.settings.rest.at_once:
             text = "too many requests are under way, try again soon"
             raise PeerError("rate_limit_exceeded", text, status=429)

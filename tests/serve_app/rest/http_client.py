@@ -10,6 +10,7 @@ import av
 import httpx
 
 from deployments.contracts import Transcript, Word
+from serve_app.load import Load
 from tests.recordings import tone_wav
 from tests.serve_app.rest.speech_stages import RestFakes, application
 
@@ -18,10 +19,12 @@ SPEECH: dict[str, Any] = {"input": "Hello there.", "model": "tts-1", "voice": "a
 CHAT: dict[str, Any] = {"model": "writer", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def connected(stages: RestFakes, **settings: Any) -> httpx.AsyncClient:
+def connected(stages: RestFakes, load: Load | None = None, **settings: Any) -> httpx.AsyncClient:
     """A client of endpoints with settings of their own."""
     # An answer that breaks off raises where it is made; here as at a client, which sees it break.
-    transport = httpx.ASGITransport(application(stages, **settings), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(
+        application(stages, load, **settings), raise_app_exceptions=True
+    )
     return httpx.AsyncClient(transport=transport, base_url="http://parley")
 
 

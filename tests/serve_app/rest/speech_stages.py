@@ -18,6 +18,7 @@ from deployments.contracts import (
     Voice,
 )
 from serve_app.errors import PeerError, StageRefused
+from serve_app.load import Load
 from serve_app.rest.endpoints import Service
 from serve_app.rest.entrance import Entrance
 from serve_app.rest.registry import mounted
@@ -82,10 +83,10 @@ class RestFakes:
             raise self.error
 
 
-def application(stages: RestFakes, **settings: Any) -> FastAPI:
+def application(stages: RestFakes, load: Load | None = None, **settings: Any) -> FastAPI:
     """The endpoints, as the ingress has them."""
     known = Settings(stt=STAGE, llm=STAGE, tts=STAGE, instructions="Be brief.", **settings)
-    entrance = Entrance(Service(stages, known, VoiceRegistration(stages)))
+    entrance = Entrance(Service(stages, known, VoiceRegistration(stages), load or Load()))
     api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
 
     @mounted(api)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from serve_app.load import Load
 from tests.fakes import HANG
 from tests.serve_app.rest.http_client import CHAT, SPEECH, connected, fault, transcribe
 from tests.serve_app.rest.speech_stages import RestFakes
@@ -44,3 +45,12 @@ async def test_a_recording_that_is_too_long(stages: RestFakes) -> None:
         assert fault(await transcribe(client)) == (413, "audio_too_long", "file")
         large = await client.post("/v1/speech-to-speech", content=bytes(1024 * 1024 + 1))
         assert fault(large) == (413, "upload_too_large", None)
+
+
+async def test_calls_come_first(stages: RestFakes) -> None:
+    """Where no more of them are taken, what nobody listens to is refused."""
+    load = Load()
+    load.voice_would_wait(10_000.0, asyncio.get_running_loop().time())
+    async with connected(stages, load) as client:
+        assert fault(await transcribe(client)) == (503, "at_capacity", None)
+        assert (await client.get("/v1/models")).status_code == 200
