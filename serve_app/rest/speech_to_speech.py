@@ -179,7 +179,6 @@ ENDPOINT: Final = Endpoint(
     body={
         "multipart/form-data": schema_of(AnswerForm, file=FILE),
         "application/octet-stream": _BINARY,
-        "audio/*": _BINARY,
     },
     parameters=tuple(
         {"name": name, "in": "query", "schema": schema}

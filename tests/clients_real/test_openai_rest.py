@@ -125,6 +125,9 @@ async def test_errors(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as broken:
         await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"rubbish"))
     assert broken.value.code == "audio_undecodable"
-    with pytest.raises(openai.BadRequestError) as untranslated:
+    with (
+        pytest.warns(DeprecationWarning, match="deprecated"),
+        pytest.raises(openai.BadRequestError) as untranslated,
+    ):
         await client.audio.translations.create(model="whisper-1", file=QUESTION)
     assert untranslated.value.code == "translation_not_supported"

@@ -152,13 +152,10 @@ async def test_a_voice_is_registered_by_a_socket_and_speaks_on_it(
     """The socket of the voice alone; HTTP lists what it registered."""
     sample = base64.b64encode(recording).decode()
     offer = {"type": "register_voice", "voice_id": "bert", "reference_audio": sample}
+    spoken = {"type": "synthesize", "text": "Hi.", "voice_id": "bert", "streaming": False}
     async with connect(f"ws://{graph.host}/v1/tts", max_size=None) as socket:
         await socket.send(json.dumps(offer))
-        await socket.send(
-            json.dumps(
-                {"type": "synthesize", "text": "Hi.", "voice_id": "bert", "streaming": False}
-            )
-        )
+        await socket.send(json.dumps(spoken))
         async with asyncio.timeout(30):
             registered, chunk, audio = [await socket.recv() for _ in range(3)]
             assert json.loads(registered) == {"type": "voice_registered", "voice_id": "bert"}
