@@ -5,6 +5,7 @@
     entrance    the way of every request: let in, answered, its errors told
     limits      what requests may cost
     uploads     what a client sends, read within bounds
+    body        a small request's body, bounded
     answers     JSON, errors and events in OpenAI's shape
     names       what clients call models, voices and languages
     hearing     a recording → its text, window by window; transcript: the forms it is told in

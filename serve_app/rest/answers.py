@@ -26,7 +26,8 @@ def answer(content: object) -> JSONResponse:
 def error_answer(error: ParleyError) -> JSONResponse:
     """The answer to a request that failed."""
     status, told = _told(error)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status in (429, 503) else None
+    asked_s = error.retry_after_s if isinstance(error, PeerError) else None
+    headers = {"retry-after": str(asked_s or RETRY_AFTER_S)} if status in (429, 503) else None
     return JSONResponse({"error": told}, status, headers)
 
 
