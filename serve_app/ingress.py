@@ -44,11 +44,11 @@ from serve_app.load_watch import watch
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.body import read_body
-from serve_app.resume.line import Line
-from serve_app.resume.lines import new_lines
 from serve_app.rest.endpoints import Service
 from serve_app.rest.entrance import Entrance
 from serve_app.rest.registry import mounted
+from serve_app.resume.line import Line
+from serve_app.resume.lines import new_lines
 from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
 from serve_app.tools import HttpTools

@@ -26,8 +26,8 @@ from serve_app.conversation.tooling import ToolPolicy
 from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
 from serve_app.load import LoadLimits
-from serve_app.resume.store import ResumeSettings
 from serve_app.rest.limits import RestLimits
+from serve_app.resume.store import ResumeSettings
 from serve_app.tools import Endpoint
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -18,7 +18,6 @@ from serve_app.load import Load
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
 from serve_app.resume.line import Line
-from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
 from serve_app.voice_registration import VoiceRegistration
 from tests.fake_socket import FakeSocket
@@ -42,8 +41,6 @@ class OpenCall:
 
 
 def made(
-    stages: Stages,
-def start(
     stages: FakeStages,
     client: FakeSocket,
     policy: TurnPolicy | None = None,
@@ -86,7 +83,7 @@ def start(
 
 
 def start(
-    stages: Stages, client: FakeSocket, *arguments: Any, **options: Any
+    stages: FakeStages, client: FakeSocket, *arguments: Any, **options: Any
 ) -> asyncio.Task[None]:
     """Run a call as `made` makes it."""
     return asyncio.create_task(made(stages, client, *arguments, **options).run())
