@@ -10,6 +10,7 @@ URL     ?=
 FILE    ?=
 TEXT    ?=
 MIC     ?=
+OUT     ?=
 
 CONFIG_embedded := serve_config.embedded.yaml
 CONFIG_laptop   := serve_config.laptop.yaml
@@ -35,16 +36,17 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk k8s test check test-clients test-models soak env-gpu bench bench-gpu format clean
+.PHONY: help setup run talk ask k8s test check test-clients test-models soak env-gpu bench bench-gpu format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
 	@echo 'make k8s           the Serve part of the overlays in k8s/, after a change of a serve_config'
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
+	@echo 'make ask           the answer to a recording     FILE=a.mp3 | FILE=folder  OUT=answer.mp3 URL=http://…'
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
-	@echo 'make soak          the tests that take long: many cancelled turns over the real libraries'
+	@echo 'make soak          what takes hours: many cancelled turns, inputs for every codec and endpoint'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
 	@echo 'make check         ruff, pyright, import contracts, hadolint'
@@ -116,12 +118,22 @@ run: $(or $(RUN_VENV),$(error PROFILE is embedded, laptop or gpu, not $(PROFILE)
 talk: $(VENV)/.core
 	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
+ask: $(VENV)/.core
+	@exec $(BIN)/python -m clients.ask_file $(if $(URL),--url "$$URL") $(if $(OUT),--out "$$OUT") $(FILE)
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
 	  --ignore tests/deployments/backends --ignore tests/models
 
 test-clients: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/clients tests/clients_real
+
+# What takes long: each codec with 100 000 inputs, and every endpoint with thousands of requests.
+soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
+	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
+	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
+	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
+	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
 # random weights: whether they work, not what they say.
@@ -135,10 +147,6 @@ test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
 	  --backend llm:vllm --backend tts:pocket-tts
 	$(foreach voice,$(VOICES),.venv-$(voice)/bin/python -m pytest \
 	  $(CONTRACT)_tts.py tests/models/$(voice) --backend tts:$(voice) &&) true
-
-# What takes too long for every change; the figures go to docs/reliability.md.
-soak: .venv-models/.dev .venv-voxtream/.dev
-	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # All of it takes about two hours. Write `SLOT_CALLS=` for no rows with a limited voice.
 bench: $(VENV)/.core $(PEER_VENV)/.bench

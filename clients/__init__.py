@@ -16,5 +16,8 @@ session_table   where the time of a call went: pure
 screen          a call as text
 audio_file      any audio file → samples; what was played → WAV
 sample_voice    a question spoken by an embedded voice
-talk            the command line
+talk            the command line of a call
+speech_to_speech   a recording's answer by HTTP
+ask_folder      that for a folder: a few at once, resumed
+ask_file        the command line of both
 """

@@ -14,7 +14,7 @@
     dialects/      wire protocols, pure                  errors     the error tree
     audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
     rest/          HTTP endpoints                        resume/    conversations that outlive
-                                                                    their connection
+    voice_registration   recording → voice                          their connection
 
 Calls run downwards: ingress → call → conversation for what to do, reply and stages to do it.
 """

@@ -30,6 +30,7 @@ from serve_app.reply import Reply, ReplyOptions
 from serve_app.resume.keeping import Keeping
 from serve_app.resume.line import Line
 from serve_app.stages import Stages
+from serve_app.voice_registration import VoiceRegistration
 
 log = logger("call")
 
@@ -58,6 +59,7 @@ class CallParts:
     stages: Stages
     reply_options: ReplyOptions
     send_timeout_s: float
+    registration: VoiceRegistration
     judge: PauseJudge | None = None
     """Says whether a pause ends a turn; without one the pause's length alone does."""
     load: Load = field(default_factory=Load)
@@ -76,6 +78,7 @@ class Call:
         self._machine = parts.machine
         self._uplink = parts.uplink
         self._stages = parts.stages
+        self._registration = parts.registration
         self._judge = parts.judge
         self._load = parts.load
         self._judging: asyncio.Task[None] | None = None
@@ -295,6 +298,11 @@ class Call:
                 await self._configure(event)
             case ev.ReplyRequested():
                 await self._check_request(event)
+            case ev.VoiceOffered(name=name, recording=recording):
+                # The socket is not read meanwhile: what follows may ask for the voice already.
+                voice = await self._registration.offered(name, recording)
+                self.tell(say.VoiceRegistered(voice.name))
+                return
             case _:
                 pass
         for frame in self._uplink.judge_waiting():  # What came before it counts before it.

@@ -72,11 +72,13 @@ class Hop:
         """Wait for the stage to be loaded. Raises StageError."""
         return await self._unary("describe", (), DESCRIBE_TIMEOUT_S)
 
-    async def call(self, method: str, *arguments: object, retry: bool) -> Any:
-        """A unary call. Raises StageError or StreamLost."""
+    async def call(
+        self, method: str, *arguments: object, retry: bool, wait_s: float | None = None
+    ) -> Any:
+        """A unary call, `wait_s` in place of a caller's patience. Raises StageError, StreamLost."""
 
         async def attempt() -> Any:
-            return await self._unary(method, arguments, self._first_s)
+            return await self._unary(method, arguments, wait_s or self._first_s)
 
         try:
             return await self._guarded(attempt)

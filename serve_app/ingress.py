@@ -44,12 +44,15 @@ from serve_app.load_watch import watch
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.body import read_body
-from serve_app.rest.voices import VoicesEndpoint
+from serve_app.rest.endpoints import Service
+from serve_app.rest.entrance import Entrance
+from serve_app.rest.registry import mounted
 from serve_app.resume.line import Line
 from serve_app.resume.lines import new_lines
 from serve_app.settings import Settings, endpoints
 from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
+from serve_app.voice_registration import VoiceRegistration
 from serve_app.websocket import StarletteSocket, accept, refuse
 
 log = logger("ingress")
@@ -111,7 +114,7 @@ class Ingress:
         self._keys = settings.keys()
         self.door = Door(settings.auth, self._keys, ROUTES, POSTS)
         self._stages = RayStages((stt, settings.stt), (llm, settings.llm), (tts, settings.tts))
-        self._voices = VoicesEndpoint(self._stages)
+        self._registration = VoiceRegistration(self._stages)
         self._admission = Admission(settings.limits.max_calls, settings.vllm_urls)
         # What every call shares is loaded before the first call.
         SileroVad()
@@ -121,6 +124,8 @@ class Ingress:
         self._lines = new_lines(settings.resume)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
+        service = Service(self._stages, settings, self._registration, self._load)
+        self._entrance = Entrance(service)
         self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
         self._warming = asyncio.ensure_future(self._warm_up())
 
@@ -163,20 +168,10 @@ class Ingress:
             status_code=200 if ready else 503,
         )
 
-    @api.get("/v1/audio/voices")
-    async def list_voices(self) -> JSONResponse:
-        """The voices that may be asked for (docs/voices.md)."""
-        return await self._voices.list()
-
-    @api.post("/v1/audio/voices")
-    async def register_voice(self, request: Request) -> JSONResponse:
-        """Register a voice by a recording (docs/voices.md)."""
-        return await self._voices.register(request)
-
-    @api.delete("/v1/audio/voices/{name}")
-    async def delete_voice(self, name: str) -> JSONResponse:
-        """Delete a registered voice (docs/voices.md)."""
-        return await self._voices.delete(name)
+    @mounted(api)
+    async def rest(self, request: Request) -> Response:
+        """What the stages do by HTTP (docs/protocol-openai-audio.md)."""
+        return self._entrance.answer(request)
 
     @_on_every_socket
     async def call(self, websocket: WebSocket) -> None:
@@ -289,6 +284,7 @@ class Ingress:
                 judge=self._judge,
                 load=self._load,
                 line=line,
+                registration=self._registration,
             )
         )
         if request.resume is not None and not (line and line.resumed):

@@ -26,6 +26,7 @@ from serve_app.conversation.tooling import ToolPolicy
 from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
 from serve_app.load import LoadLimits
+from serve_app.rest.limits import RestLimits
 from serve_app.resume.store import ResumeSettings
 from serve_app.tools import Endpoint
 
@@ -158,6 +159,7 @@ class Settings(_Frozen):
     turn: TurnSettings = TurnSettings()
     limits: LimitSettings = LimitSettings()
     resume: ResumeSettings = ResumeSettings()
+    rest: RestLimits = RestLimits()
     instructions: str = (
         "You are a voice assistant. Answer in one to three short spoken sentences, "
         "without lists or markup."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from ray.serve.handle import DeploymentHandle
 
 from deployments.contracts import (
+    SPEECH_RATE,
     AudioChunk,
     ReplyItem,
     ReplyRequest,
@@ -30,6 +32,11 @@ from serve_app.errors import (
 )
 from serve_app.hop import Hop
 from serve_app.settings import StageSettings
+
+OFFLINE_S = 60.0
+"""How long a window of a file may take."""
+_PIECE_BYTES = SPEECH_RATE
+"""Half a second of samples."""
 
 
 class Transcriber(Protocol):
@@ -104,6 +111,20 @@ class RayStages:
         """How long a first phrase would wait at a replica of the voice. Raises StageError."""
         capacity: SpeechCapacity = await self._tts.call("capacity", retry=False)
         return capacity.first_wait_ms
+
+    async def transcribe(self, pcm: bytes, language: str | None) -> Transcript:
+        """A window of 16 kHz PCM that nobody waits for, tried twice. Raises StageError.
+
+        A recogniser with state is given it in the pieces that callers give it: one that is long
+        would keep the callers of its process waiting.
+        """
+        if not self.info["stt"].incremental:
+            window = SpeechWindow(pcm, True, language)
+            return await self._stt.call("transcribe", window, retry=True, wait_s=OFFLINE_S)
+        stream = _StreamTranscriber(self._stt, f"file-{uuid.uuid4().hex}", language)
+        for end in range(_PIECE_BYTES, len(pcm), _PIECE_BYTES):
+            await stream.transcribe(pcm[:end], 1, final=False)
+        return await stream.transcribe(pcm, 1, final=True)
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""

@@ -14,6 +14,9 @@ import pytest
 
 # How long an example takes says how busy the machine is, nothing of the code.
 hypothesis.settings.register_profile("parley", deadline=None)
+hypothesis.settings.register_profile(
+    "soak", deadline=None, max_examples=100_000, suppress_health_check=list(hypothesis.HealthCheck)
+)
 hypothesis.settings.load_profile("parley")
 
 THREAD_GRACE_S = 2.0

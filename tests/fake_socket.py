@@ -60,8 +60,10 @@ class FakeSocket:
 
     async def send_bytes(self, data: bytes) -> None:
         """See Socket."""
-        kind = _BINARY[data[0]]
-        if kind in ("audio", "opus"):
+        kind = _BINARY.get(data[0])
+        if kind is None:  # Another dialect's.
+            await self._take("bytes", {}, data)
+        elif kind in ("audio", "opus"):
             fields = {"rate": struct.unpack_from("<I", data, 1)[0]}
             await self._take(kind, fields, data[5:])
         else:

@@ -18,13 +18,16 @@ import numpy as np
 
 from deployments.contracts import (
     AudioChunk,
+    Cloning,
     ReplyItem,
     ReplyRequest,
     SpeechRequest,
     SpokenWord,
+    StageInfo,
     TextDelta,
     ToolCall,
     Transcript,
+    Voice,
 )
 from serve_app.audio.pcm import Samples
 from serve_app.errors import PeerError
@@ -104,6 +107,11 @@ def _speak_all(request: SpeechRequest) -> Script:
     return spoken(request.text)
 
 
+def _infos() -> dict[Any, StageInfo]:
+    tts = StageInfo("fake", cloning=Cloning(min_s=3.0))
+    return {"stt": StageInfo("fake"), "llm": StageInfo("fake"), "tts": tts}
+
+
 @dataclass(slots=True)
 class FakeStages:
     """serve_app.stages.Stages by scripts, and a record of all work.
@@ -119,6 +127,9 @@ class FakeStages:
     answer: Callable[[ReplyRequest], Script] | None = None
     speak_as: Callable[[SpeechRequest], Script] = _speak_all
     voices: tuple[str, ...] = ()
+    registering_raises: Exception | None = None
+    registered: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    info: dict[Any, StageInfo] = field(default_factory=_infos)
     work: list[Work] = field(default_factory=list[Work])
 
     def of(self, stage: str) -> list[Work]:
@@ -140,6 +151,14 @@ class FakeStages:
             raise PeerError("invalid_request_error", f"voice: there is no {voice} here")
         if language == "xx":
             raise PeerError("invalid_request_error", "language: not xx")
+
+    async def register_voice(self, name: str, wav: bytes) -> Voice:
+        """See VoiceStage."""
+        if self.registering_raises is not None:
+            raise self.registering_raises
+        self.registered[name] = wav
+        self.voices += (name,)
+        return Voice(name, 1_700_000_000, 4.0)
 
     def transcriber(self, call_id: str, language: str | None) -> FakeTranscriber:
         """See Stages."""

@@ -18,8 +18,8 @@ from serve_app.load import Load
 from serve_app.pause_judge import PauseJudge
 from serve_app.reply import ReplyOptions
 from serve_app.resume.line import Line
-from serve_app.stages import Stages
 from serve_app.tools import ToolRunner
+from serve_app.voice_registration import VoiceRegistration
 from tests.fake_socket import FakeSocket
 from tests.fakes import FakeStages, ScriptedVad
 
@@ -41,7 +41,7 @@ class OpenCall:
 
 
 def made(
-    stages: Stages,
+    stages: FakeStages,
     client: FakeSocket,
     policy: TurnPolicy | None = None,
     *,
@@ -74,6 +74,7 @@ def made(
             request.voice, request.language, request.llm_url, APOLOGY, tools
         ),
         send_timeout_s=SEND_TIMEOUT_S,
+        registration=VoiceRegistration(stages),
         judge=judge,
         load=load or Load(),
         line=line,
@@ -82,7 +83,7 @@ def made(
 
 
 def start(
-    stages: Stages, client: FakeSocket, *arguments: Any, **options: Any
+    stages: FakeStages, client: FakeSocket, *arguments: Any, **options: Any
 ) -> asyncio.Task[None]:
     """Run a call as `made` makes it."""
     return asyncio.create_task(made(stages, client, *arguments, **options).run())

@@ -22,7 +22,7 @@ from serve_app.access.redis_limits import RedisLimits
 from serve_app.access.settings import AuthSettings
 from serve_app.dialects.routes import Handshake, Keys, PostRoute, Route
 from serve_app.errors import ConfigError, PeerError
-from serve_app.rest.answers import refusal
+from serve_app.rest.answers import error_answer
 from serve_app.websocket import deny, refuse
 
 RETRY_AFTER_S: Final = 1
@@ -104,7 +104,7 @@ class Doorkeeper:
                 await self._let_in(knock_of(request), request.method, scope, stack)
             except PeerError as error:
                 metrics.refused(error.code)
-                await refusal(error)(scope, receive, send)
+                await error_answer(error)(scope, receive, send)
                 return
             await self._app(scope, receive, send)
 

@@ -1,7 +1,6 @@
 """A recording that somebody gives for a voice: decoded within bounds, and checked for its use.
 
-Any common file comes in, mono int16 of 24 kHz goes out. Decoders see only formats that hold
-audio alone, so that no playlist makes them open another file or address.
+Any common file comes in, mono int16 of 24 kHz goes out.
 """
 
 from __future__ import annotations
@@ -11,15 +10,12 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from av.error import FFmpegError
 
 from deployments.contracts import SPEECH_RATE
+from serve_app.audio.decoding import Undecodable, decoded
 from serve_app.audio.pcm import BYTES_PER_SAMPLE, level_dbfs, to_float
-from serve_app.audio.resample import frame_pcm, resample_all
+from serve_app.audio.resample import resample_all
 from serve_app.audio.vad import FRAME_MS, FRAME_SAMPLES, SileroVad
 from serve_app.errors import PeerError
 
@@ -33,8 +29,6 @@ MOST_CLIPPED = 0.01
 LEAST_SPEECH = 0.5
 """Share of the shortest recording that must be speech."""
 
-_FORMATS = "wav,mp3,flac,ogg,aac,mov,mp4,m4a,matroska,webm"
-_RATES = range(8_000, 192_001)
 _FULL_SCALE = 32_700
 _LOUD_PERCENTILE = 90
 _SPEECH = 0.5
@@ -70,20 +64,12 @@ def decode(data: bytes, max_s: float) -> tuple[bytes, int]:
     pcm = bytearray()
     rate = 0
     try:
-        with av.open(io.BytesIO(data), mode="r", options={"format_whitelist": _FORMATS}) as file:
-            if not file.streams.audio:
-                raise _undecodable("it holds no audio")
-            mono: AudioResampler | None = None
-            for frame in file.decode(audio=0):
-                if mono is None:
-                    rate = _checked(frame.sample_rate)
-                    mono = AudioResampler(format="s16", layout="mono", rate=rate)
-                pcm += b"".join(map(frame_pcm, _mono(mono, frame)))
-                if len(pcm) > (max_s + 1) * rate * BYTES_PER_SAMPLE:
-                    raise PeerError("recording_too_long", f"a recording is at most {max_s:g} s")
-    except (FFmpegError, ValueError, EOFError) as error:
-        # ValueError: a stream that changes its form on the way.
-        raise _undecodable("no common audio format, or broken") from error
+        for piece, rate in decoded(data):
+            pcm += piece
+            if len(pcm) > (max_s + 1) * rate * BYTES_PER_SAMPLE:
+                raise PeerError("recording_too_long", f"a recording is at most {max_s:g} s")
+    except Undecodable as error:
+        raise _undecodable(error) from error
     if not pcm:
         raise _undecodable("it holds no sound")
     return bytes(pcm), rate
@@ -126,24 +112,13 @@ def fault_of(recording: Measures, min_s: float, max_s: float) -> PeerError | Non
     return None
 
 
-def _mono(mono: AudioResampler, frame: AudioFrame) -> list[AudioFrame]:
-    frame.pts = None  # Gaps in a file's times are not filled with silence.
-    return mono.resample(frame)
-
-
 def _frames(pcm: bytes) -> Iterator[np.ndarray[tuple[int], np.dtype[np.float32]]]:
     samples = to_float(pcm)
     for start in range(0, len(samples) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
         yield samples[start : start + FRAME_SAMPLES]
 
 
-def _checked(rate: int) -> int:
-    if rate not in _RATES:
-        raise _undecodable(f"a sample rate of {rate} Hz")
-    return rate
-
-
-def _undecodable(why: str) -> PeerError:
+def _undecodable(why: object) -> PeerError:
     return PeerError("recording_undecodable", f"the recording cannot be read: {why}")
 
 

@@ -146,6 +146,13 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceRegistered:
+    """A recording that the client offered is a voice now: it may be asked for by this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnTimings:
     """Where the time of a turn went, in ms.
 
@@ -192,6 +199,7 @@ Announcement: TypeAlias = (
     | ReplyResumed
     | ReplyDone
     | ToolCalled
+    | VoiceRegistered
     | TurnTimings
     | CallError
 )

@@ -127,6 +127,15 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceOffered:
+    """A recording, a file of any common format, is to become a voice. For the call, not the
+    machine."""
+
+    name: str
+    recording: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The caller is done."""
 
@@ -144,6 +153,7 @@ ClientEvent: TypeAlias = (
     | ReplyRequested
     | ReplyTruncated
     | ToolAnswered
+    | VoiceOffered
     | HangUp
 )
 

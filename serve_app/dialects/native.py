@@ -31,6 +31,7 @@ from serve_app.conversation.announcements import (
     SpeechStopped,
     ToolCalled,
     TurnTimings,
+    VoiceRegistered,
 )
 from serve_app.conversation.events import AudioReceived, ClientEvent
 from serve_app.dialects import CallRequest
@@ -90,6 +91,8 @@ class NativeDialect:
                 return [dump(_ready(ready, self.request))]
             case ConversationResumed() as resumed:
                 return [dump({"type": "resumed", **asdict(resumed)})]
+            case VoiceRegistered():
+                return []  # Voices are registered by HTTP here.
             case _:
                 return [dump(_fields(announcement))]
 

@@ -14,8 +14,14 @@ from serve_app.conversation.announcements import (
     ReplyAudio,
     ReplyDone,
     ReplyStarted,
+    VoiceRegistered,
 )
-from serve_app.conversation.events import ClientEvent, ConfigChanged, ReplyRequested
+from serve_app.conversation.events import (
+    ClientEvent,
+    ConfigChanged,
+    ReplyRequested,
+    VoiceOffered,
+)
 from serve_app.dialects import AudioFormat, CallRequest
 from serve_app.dialects import json_fields as read
 from serve_app.dialects.json_text import Json, dump, invalid, load, quoted
@@ -63,8 +69,7 @@ class SpeakDialect:
             case "config":
                 return [self._config(fields)]
             case "register_voice":
-                # A recording needs its speaker's consent, for which this message has no place.
-                raise PeerError("not_supported", "register voices with POST /v1/audio/voices")
+                return [_offered(fields)]
             case str(kind):
                 raise invalid(f"unknown type {quoted(kind)}")
             case _:
@@ -88,6 +93,8 @@ class SpeakDialect:
                     "chunks_sent": self._chunks,
                 }
                 return [*last, dump(total)]
+            case VoiceRegistered(name=name):
+                return [dump({"type": "voice_registered", "voice_id": name})]
             case CallError(code=code, message=message):
                 return [error_message(code, message)]
             case _:
@@ -140,6 +147,15 @@ class SpeakDialect:
         self._chunks += 1
         self._sent_ms += duration_ms
         return [dump(fields), payload]
+
+
+def _offered(fields: Json) -> VoiceOffered:
+    """Who sends the message says by it that the speaker consents, unless it says otherwise."""
+    name = read.string(fields, "voice_id", "voice_id", MAX_NAME_CHARS)
+    if not read.flag(fields, "consent", "consent", True):
+        text = "consent: a voice is registered only if the person recorded agrees"
+        raise PeerError("consent_required", text, param="consent")
+    return VoiceOffered(name, read.data(fields, "reference_audio", "reference_audio"))
 
 
 def _open(handshake: Handshake) -> SpeakDialect:

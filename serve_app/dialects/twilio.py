@@ -30,6 +30,7 @@ from serve_app.conversation.announcements import (
     SpeechStopped,
     ToolCalled,
     TurnTimings,
+    VoiceRegistered,
 )
 from serve_app.conversation.events import (
     AudioReceived,
@@ -144,6 +145,7 @@ class TwilioDialect:
                 | ReplyText()
                 | ReplyDone()
                 | ToolCalled()
+                | VoiceRegistered()
                 | TurnTimings()
                 | CallError()
             ):

@@ -1,159 +1,60 @@
-"""`/v1/audio/voices`: uploads are bounded and checked here, and the voice's stage keeps them."""
+"""`/v1/audio/voices`: register, list and delete voices (docs/voices.md)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Literal
 
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
-from deployments.contracts import Cloning, StageInfo, Voice
-from deployments.logs import logger
-from serve_app.audio.recording import read_recording
-from serve_app.errors import PeerError, Stage, StageError, StageRefused
-from serve_app.rest.answers import answer, failure, refusal
-
-log = logger("voices")
+from deployments.contracts import Voice
+from serve_app.errors import PeerError
+from serve_app.rest.answers import answer
+from serve_app.rest.endpoints import Endpoint, Schema, Service, schema_of
+from serve_app.rest.uploads import UploadLimits, checked, read_form
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024
 UPLOAD_S = 60.0
 """How long an upload may take."""
-AT_ONCE = 2
-"""Uploads that one replica takes at once: each is up to 10 MB, and decoding takes a core."""
 
-_STATUS = {"voice_not_found": 404, "voice_exists": 409}
+PATH: Final = "/v1/audio/voices"
 
 
-class VoiceStage(Protocol):
-    """What is needed of the stages."""
+class VoiceForm(BaseModel):
+    """What is said with a recording."""
 
-    info: dict[Stage, StageInfo]
-
-    async def voices(self) -> tuple[Voice, ...]:
-        """The voices that may be asked for. Raises StageError."""
-        ...
-
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
-        """Keep a voice. Raises StageError."""
-        ...
-
-    async def delete_voice(self, name: str) -> None:
-        """Forget a voice. Raises StageError."""
-        ...
+    name: str = Field(description="What the voice is to be called.")
+    consent: Literal["true"] = Field(
+        description="The person recorded agrees that their voice is imitated."
+    )
 
 
-class VoicesEndpoint:
-    """The three verbs of one ingress replica."""
-
-    def __init__(self, stages: VoiceStage) -> None:
-        self._stages = stages
-        self._uploads = 0
-
-    async def list(self) -> JSONResponse:
-        """All voices: the model's own, then the registered ones."""
-        try:
-            voices = await self._stages.voices()
-        except StageError as error:
-            return _failed(error)
-        return answer({"object": "list", "data": [_described(voice) for voice in voices]})
-
-    async def register(self, request: Request) -> JSONResponse:
-        """Multipart `name`, `audio_sample` and `consent` → the voice."""
-        try:
-            cloning = self._cloning()
-            self._admit()
-            try:
-                name, data = await _upload(request)
-                wav = await asyncio.to_thread(read_recording, data, cloning.min_s, cloning.max_s)
-            finally:
-                self._uploads -= 1
-            voice = await self._stages.register_voice(name, wav)
-        except PeerError as error:
-            return refusal(error)
-        except StageError as error:
-            return _failed(error)
-        return answer(_described(voice))
-
-    async def delete(self, name: str) -> JSONResponse:
-        """Forget a registered voice."""
-        try:
-            await self._stages.delete_voice(name)
-        except StageError as error:
-            return _failed(error)
-        return answer({"id": name, "object": "audio.voice", "deleted": True})
-
-    def _cloning(self) -> Cloning:
-        tts = self._stages.info.get("tts")
-        if tts is None:
-            raise PeerError("not_ready", "the models are loading", status=503)
-        if tts.cloning is None:
-            text = f"{tts.backend} has voices of its own alone"
-            raise PeerError("cloning_not_supported", text)
-        return tts.cloning
-
-    def _admit(self) -> None:
-        if self._uploads >= AT_ONCE:
-            raise PeerError("rate_limit_exceeded", "other uploads are under way", status=429)
-        self._uploads += 1
+async def list_voices(service: Service, request: Request) -> Response:
+    """All voices: the model's own, then the registered ones."""
+    del request
+    voices = await service.stages.voices()
+    return answer({"object": "list", "data": [_described(voice) for voice in voices]})
 
 
-async def _upload(request: Request) -> tuple[str, bytes]:
-    """The name and the file. Raises PeerError."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise PeerError("invalid_content_type", "send multipart/form-data", status=415)
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_UPLOAD_BYTES:
-        raise _too_large()
-    try:
-        async with asyncio.timeout(UPLOAD_S), aclosing(_bounded(request)) as chunks:
-            parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=8)
-            parser.spool_max_size = MAX_UPLOAD_BYTES + 1  # Never to disk: nothing is checked yet.
-            form = await parser.parse()
-    except TimeoutError:
-        text = f"the upload took longer than {UPLOAD_S:g} s"
-        raise PeerError("upload_timeout", text, status=408) from None
-    except ClientDisconnect:
-        raise PeerError("upload_cancelled", "the client went away") from None
-    except (MultiPartException, FormParserError) as error:
-        raise PeerError("invalid_form", "the form cannot be read") from error
-    try:
-        return await _fields(form)
-    finally:
-        await form.close()
+async def register_voice(service: Service, request: Request) -> Response:
+    """Multipart `name`, `audio_sample` and `consent` → the voice."""
+    with service.registration.room():
+        limits = UploadLimits(MAX_UPLOAD_BYTES, UPLOAD_S)
+        upload = await read_form(request, "audio_sample", limits)
+        if "name" in upload.fields and upload.fields.get("consent") != "true":
+            text = "consent: 'true', if the person recorded agrees that their voice is imitated"
+            raise PeerError("consent_required", text, param="consent")
+        form = checked(VoiceForm, upload.fields)
+        voice = await service.registration.register(form.name, upload.data)
+    return answer(_described(voice))
 
 
-async def _fields(form: FormData) -> tuple[str, bytes]:
-    name, sample, consent = form.get("name"), form.get("audio_sample"), form.get("consent")
-    if not isinstance(name, str) or not name:
-        raise PeerError("missing_field", "name: what the voice is to be called")
-    if not isinstance(sample, UploadFile):
-        raise PeerError("missing_field", "audio_sample: the recording, as a file")
-    if consent != "true":
-        text = "consent: 'true', if the person recorded agrees that their voice is imitated"
-        raise PeerError("consent_required", text)
-    return name, await sample.read()
-
-
-async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async with aclosing(request.stream()) as chunks:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > MAX_UPLOAD_BYTES:
-                raise _too_large()
-            yield chunk
-
-
-def _too_large() -> PeerError:
-    text = f"an upload is at most {MAX_UPLOAD_BYTES // 1024**2} MB"
-    return PeerError("upload_too_large", text, status=413)
+async def delete_voice(service: Service, request: Request) -> Response:
+    """Forget a registered voice."""
+    name = request.path_params["name"]
+    await service.stages.delete_voice(name)
+    return answer({"id": name, "object": "audio.voice", "deleted": True})
 
 
 def _described(voice: Voice) -> dict[str, object]:
@@ -165,8 +66,60 @@ def _described(voice: Voice) -> dict[str, object]:
     return {**fields, **own}
 
 
-def _failed(error: StageError) -> JSONResponse:
-    if isinstance(error, StageRefused):
-        return refusal(PeerError(error.fault, error.told, status=_STATUS.get(error.fault, 400)))
-    log.warning("voices: %s", error)
-    return failure(error)
+_VOICE: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "audio.voice"},
+        "name": {"type": "string"},
+        "created_at": {"type": "integer"},
+        "type": {"enum": ["model", "audio_sample"]},
+        "seconds": {"type": "number"},
+    },
+    "required": ["id", "object", "name", "created_at", "type"],
+}
+_LIST: Final[Schema] = {
+    "type": "object",
+    "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": _VOICE}},
+    "required": ["object", "data"],
+}
+_DELETED: Final[Schema] = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "deleted": {"const": True}},
+    "required": ["id", "deleted"],
+}
+
+ENDPOINTS: Final = (
+    Endpoint(
+        "GET",
+        PATH,
+        list_voices,
+        "The voices that may be asked for",
+        given={"application/json": _LIST},
+        works=False,
+    ),
+    Endpoint(
+        "POST",
+        PATH,
+        register_voice,
+        "Register a voice by a recording",
+        body={
+            "multipart/form-data": schema_of(VoiceForm, audio_sample="The recording, up to 10 MB.")
+        },
+        given={"application/json": _VOICE},
+        errors=(408, 409, 413, 415),
+        works=False,
+    ),
+    Endpoint(
+        "DELETE",
+        f"{PATH}/{{name}}",
+        delete_voice,
+        "Delete a registered voice",
+        parameters=(
+            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},
+        ),
+        given={"application/json": _DELETED},
+        errors=(404,),
+        works=False,
+    ),
+)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable
 from typing import Final
 
+from deployments.logs import logger
 from serve_app import metrics
 from serve_app.conversation.snapshot import Snapshot
 from serve_app.resume.snapshot_json import TooBig, decode, encode
 from serve_app.resume.store import FORGOTTEN, ConversationStore, StoreLost
 
-log = logging.getLogger("parley.resume")
+log = logger("resume")
 
 LOOK_S: Final = 1.0
 """While a reply is spoken what was heard of it grows: it is looked at this often."""

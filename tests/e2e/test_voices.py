@@ -1,7 +1,9 @@
 """Registered voices on a real graph: two replicas of the voice, over HTTP and in calls."""
 
 import asyncio
+import base64
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from websockets.asyncio.client import connect
 
 from clients import events as told
 from clients.voice_client import CallRefused
@@ -141,3 +144,26 @@ async def test_what_is_no_recording_ends_nothing(graph: Graph) -> None:
         answer = await ask(graph, "POST", data=FORM, files=files)
         assert (answer.status_code, answer.json()["error"]["code"]) == expected
     assert await heard(graph) == bytes(len(await heard(graph)))
+
+
+async def test_a_voice_is_registered_by_a_socket_and_speaks_on_it(
+    graph: Graph, recording: bytes
+) -> None:
+    """The socket of the voice alone; HTTP lists what it registered."""
+    sample = base64.b64encode(recording).decode()
+    offer = {"type": "register_voice", "voice_id": "bert", "reference_audio": sample}
+    spoken = {"type": "synthesize", "text": "Hi.", "voice_id": "bert", "streaming": False}
+    async with connect(f"ws://{graph.host}/v1/tts", max_size=None) as socket:
+        await socket.send(json.dumps(offer))
+        await socket.send(json.dumps(spoken))
+        async with asyncio.timeout(30):
+            registered, chunk, audio = [await socket.recv() for _ in range(3)]
+            assert json.loads(registered) == {"type": "voice_registered", "voice_id": "bert"}
+            assert json.loads(chunk)["type"] == "audio_chunk"
+            assert any(audio)
+            await socket.recv()
+            await socket.send(json.dumps(offer))
+            assert json.loads(await socket.recv())["code"] == "voice_exists"
+    listed = (await ask(graph, "GET")).json()["data"]
+    assert "bert" in [voice["id"] for voice in listed]
+    assert (await ask(graph, "DELETE", "/bert")).status_code == 200

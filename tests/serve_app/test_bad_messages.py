@@ -152,7 +152,7 @@ SERVICES = [
     Bad("a text too long", "/v1/tts", [said(type="synthesize", text="x" * 8_001)], [INVALID]),
     Bad("chunks of nothing", "/v1/tts", [said(type="synthesize", text="a", chunk_size=0)], [INVALID]),
     Bad("a voice of nobody's", "/v1/tts", [said(type="synthesize", text="a", voice_id="x")], [INVALID]),
-    Bad("a voice to register", "/v1/tts", [said(type="register_voice", reference_audio="AA==")], ["not_supported"]),
+    Bad("a voice to register", "/v1/tts", [said(type="register_voice", voice_id="a", reference_audio="AA==")], ["recording_undecodable"]),
 ]  # fmt: skip
 
 ON_SOCKETS = [*EVERYWHERE, *NATIVE, *REALTIME, *TWILIO, *SERVICES]

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import base64
 import struct
+from typing import Any
 
+import pytest
+
+from deployments.contracts import AudioChunk
+from serve_app import voice_registration
 from serve_app.audio import g711
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.dialects.realtime import RealtimeDialect
+from serve_app.dialects.speak import SpeakDialect
 from serve_app.dialects.transcribe import TranscribeDialect
+from serve_app.errors import PeerError, StageLost, StageRefused
 from tests.fakes import FakeStages, audio_of
 from tests.open_call import OpenCall, open_call
 from tests.serve_app.dialects.exchange import handshake
@@ -110,3 +117,62 @@ async def test_nobody_answers_a_transcription() -> None:
         call.client.say("config", model="another")
         assert "another" in (await call.client.until("error")).fields["message"]
     assert call.stages.of("llm") == call.stages.of("tts") == []
+
+
+SILENCE = [AudioChunk(bytes(640), 16_000)]
+REGISTER = {
+    "voice_id": "anna",
+    "reference_audio": base64.b64encode(b"a recording").decode(),
+}
+
+
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings are not looked at here."""
+
+    async def read(data: bytes, *lengths: float) -> bytes:
+        assert lengths == (3.0, 20.0)
+        return data.upper()
+
+    async def here(function: object, *arguments: Any) -> Any:
+        assert function is voice_registration.read_recording
+        return await read(*arguments)
+
+    monkeypatch.setattr(voice_registration.asyncio, "to_thread", here)
+
+
+@pytest.mark.usefixtures("readable")
+@in_virtual_time
+async def test_a_voice_that_is_registered_speaks_at_once() -> None:
+    """What follows the recording is read when the voice is there."""
+    stages = FakeStages(voices=("robot",), speak_as=lambda _: SILENCE)
+    async with open_call(stages, DISCREET, dialect=SpeakDialect()) as call:
+        call.client.say("register_voice", **REGISTER)
+        call.client.say("synthesize", text="Hello.", voice_id="anna", streaming=False)
+        await call.client.until("synthesis_complete")
+        [registered] = call.client.of("voice_registered")
+        assert registered.fields["voice_id"] == "anna"
+        assert call.client.of("error") == []
+    assert stages.registered == {"anna": b"A RECORDING"}
+    [spoken] = stages.of("tts")
+    assert spoken.request.voice == "anna"
+
+
+@pytest.mark.usefixtures("readable")
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (StageRefused("tts", "there is one", "voice_exists"), "voice_exists"),
+        (StageLost("tts", "died"), "stage_unavailable"),
+        (PeerError("recording_too_short", "1 s"), "recording_too_short"),
+    ],
+)
+@in_virtual_time
+async def test_a_voice_that_is_not_registered(raised: Exception, code: str) -> None:
+    """Whatever the reason, it is told, and the call goes on."""
+    stages = FakeStages(registering_raises=raised, speak_as=lambda _: SILENCE)
+    async with open_call(stages, DISCREET, dialect=SpeakDialect()) as call:
+        call.client.say("register_voice", **REGISTER)
+        assert (await call.client.until("error")).fields["code"] == code
+        call.client.say("synthesize", text="Hello.", streaming=False)
+        await call.client.until("synthesis_complete")

@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError
 from deployments.contracts import BadInput, Overloaded, StageInfo, StreamLost, Transcript
 from serve_app.errors import StageError, StageRefused, StageTimeout
 from serve_app.settings import StageSettings
-from serve_app.stages import RayStages, Transcriber
+from serve_app.stages import OFFLINE_S, RayStages, Transcriber
 from tests.fake_handles import FakeHandle, task_error
 from tests.fakes import HANG
 from tests.virtual_time import in_virtual_time
@@ -21,11 +21,16 @@ FIRST_S = 2.0
 
 def transcriber(stt: FakeHandle, *, incremental: bool = False) -> Transcriber:
     """A call's transcriber over a handle."""
+    return stages_over(stt, incremental=incremental).transcriber("call", "en")
+
+
+def stages_over(stt: FakeHandle, *, incremental: bool = False) -> RayStages:
+    """Stages with a recogniser alone."""
     settings = StageSettings(backend="any", first_s=FIRST_S)
     unused = cast(Any, FakeHandle())
     stages = RayStages((cast(Any, stt), settings), (unused, settings), (unused, settings))
     stages.info["stt"] = StageInfo("scripted", incremental=incremental)
-    return stages.transcriber("call", "en")
+    return stages
 
 
 @in_virtual_time
@@ -142,3 +147,31 @@ async def test_a_refused_stream_is_refused_for_good() -> None:
     with pytest.raises(StageRefused):
         await transcriber(stt, incremental=True).transcribe(b"1234", 1, final=True)
     assert len(stt.requests) == 1
+
+
+@in_virtual_time
+async def test_a_window_of_a_file_has_time() -> None:
+    """Nobody waits for it; it is asked for twice, as a caller's."""
+    stt = FakeHandle(transcribe=[[RayActorError()], [FIRST_S * 4, Transcript("late")]])
+    assert (await stages_over(stt).transcribe(b"1234", "en")).text == "late"
+    assert [(w.final, w.stream) for w in stt.requests] == [(True, None)] * 2
+    with pytest.raises(StageTimeout):
+        await stages_over(FakeHandle(transcribe=[[OFFLINE_S + 1]])).transcribe(b"1234", "en")
+
+
+@in_virtual_time
+async def test_a_recogniser_with_state_hears_a_file_as_it_hears_callers() -> None:
+    """Half a second at a time, in a stream of its own."""
+    stt = FakeHandle(transcribe=[[Transcript("all")]])
+    stages = stages_over(stt, incremental=True)
+    pcm = bytes(40_000)
+    for _ in range(2):
+        assert (await stages.transcribe(pcm, "en")).text == "all"
+    first, second = stt.requests[:3], stt.requests[3:]
+    for windows in (first, second):
+        assert [(len(w.pcm), w.offset, w.final) for w in windows] == [
+            (16_000, 0, False),
+            (16_000, 8_000, False),
+            (8_000, 16_000, True),
+        ]
+    assert first[0].stream != second[0].stream

@@ -109,7 +109,7 @@ def test_rubbish_is_refused_by_the_typed_error(route: Route, messages: list[str 
 
 
 @every_route
-@settings(max_examples=150)
+@settings(max_examples=max(150, settings.default.max_examples))
 @given(data=st.data())
 def test_almost_right_messages_are_taken_or_refused(route: Route, data: st.DataObject) -> None:
     """A client's own messages with one field replaced, among announcements of any kind."""

@@ -36,13 +36,9 @@ def _recorded(page: str, side: str) -> list[Step]:
             every = steps(transcript)
             followed = zip(every, [*every[1:], {}], strict=True)
             for step, after in followed:
-                if isinstance(step.get(side), dict) and _taken(step, after):
+                if isinstance(step.get(side), dict) and "error" not in after:
                     found.append(step[side])
     return found
-
-
-def _taken(step: Step, after: Step) -> bool:
-    return "error" not in after or step.get("client", {}).get("type") == "register_voice"
 
 
 def _kind(message: dict[str, Any]) -> str:

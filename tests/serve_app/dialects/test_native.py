@@ -30,6 +30,7 @@ from serve_app.conversation.announcements import (
     SpeechStopped,
     ToolCalled,
     TurnTimings,
+    VoiceRegistered,
 )
 from serve_app.conversation.events import AudioReceived, HangUp
 from serve_app.dialects import Dialect
@@ -224,7 +225,7 @@ _announcements = st.one_of(
     st.builds(ToolCalled, st.text(), st.text(), st.text(), _objects),
     *[
         st.from_type(kind)
-        for kind in get_args(Announcement)
+        for kind in _TYPES
         if kind
         not in (
             ConversationResumed,
@@ -240,8 +241,8 @@ _announcements = st.one_of(
 
 
 def test_every_announcement_has_a_type():
-    """The table above leaves none out."""
-    assert set(_TYPES) == set(get_args(Announcement))
+    """The table above leaves none out but those of what a client cannot ask for here."""
+    assert set(_TYPES) == set(get_args(Announcement)) - {VoiceRegistered}
 
 
 @given(_announcements)

@@ -10,50 +10,21 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.contracts import Cloning, StageInfo, Voice
+from deployments.contracts import StageInfo
+from serve_app import voice_registration
 from serve_app.errors import StageLost, StageRefused
 from serve_app.rest import voices as module
-from serve_app.rest.voices import MAX_UPLOAD_BYTES, VoicesEndpoint
+from serve_app.rest.voices import MAX_UPLOAD_BYTES
 from tests.recordings import tone_wav
+from tests.serve_app.rest.speech_stages import NOW, RestFakes, application
 
-NOW = 1_700_000_000
 READ = b"what the checks made of the upload"
 FORM = {"name": "anna", "consent": "true"}
 Files = dict[str, tuple[str, bytes, str]]
-
-
-class FakeVoices:
-    """VoiceStage with one voice of the model's own."""
-
-    def __init__(self) -> None:
-        self.info: dict[Any, StageInfo] = {"tts": StageInfo("cloner", cloning=Cloning(min_s=3.0))}
-        self.kept: dict[str, bytes] = {}
-        self.error: Exception | None = None
-
-    async def voices(self) -> tuple[Voice, ...]:
-        """See VoiceStage."""
-        self._fail()
-        return (Voice("robot"), *(Voice(name, NOW, 4.0) for name in self.kept))
-
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
-        """See VoiceStage."""
-        self._fail()
-        self.kept[name] = wav
-        return Voice(name, NOW, 4.0)
-
-    async def delete_voice(self, name: str) -> None:
-        """See VoiceStage."""
-        self._fail()
-        if self.kept.pop(name, None) is None:
-            raise StageRefused("tts", f"there is no registered voice {name!r}", "voice_not_found")
-
-    def _fail(self) -> None:
-        if self.error is not None:
-            raise self.error
 
 
 @pytest.fixture(autouse=True)
@@ -65,39 +36,20 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, float, float]]:
         asked.append((data, min_s, max_s))
         return READ
 
-    monkeypatch.setattr(module, "read_recording", read_recording)
+    monkeypatch.setattr(voice_registration, "read_recording", read_recording)
     return asked
 
 
 @pytest.fixture
-def stage() -> FakeVoices:
+def stage() -> RestFakes:
     """The voice's stage."""
-    return FakeVoices()
-
-
-def application(endpoint: VoicesEndpoint) -> FastAPI:
-    """The routes, as the ingress has them."""
-    app = FastAPI()
-
-    @app.get("/v1/audio/voices")
-    async def list_voices() -> Any:
-        return await endpoint.list()
-
-    @app.post("/v1/audio/voices")
-    async def register(request: Request) -> Any:
-        return await endpoint.register(request)
-
-    @app.delete("/v1/audio/voices/{name}")
-    async def delete(name: str) -> Any:
-        return await endpoint.delete(name)
-
-    return app
+    return RestFakes()
 
 
 @pytest.fixture
-async def client(stage: FakeVoices) -> AsyncIterator[httpx.AsyncClient]:
+async def client(stage: RestFakes) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the endpoint."""
-    transport = httpx.ASGITransport(application(VoicesEndpoint(stage)))
+    transport = httpx.ASGITransport(application(stage))
     async with httpx.AsyncClient(transport=transport, base_url="http://parley") as client:
         yield client
 
@@ -115,7 +67,6 @@ async def register(client: httpx.AsyncClient, **changes: str) -> httpx.Response:
 
 def fault(response: httpx.Response) -> tuple[int, str]:
     """The status and code of an error in OpenAI's shape."""
-    assert response.headers["x-request-id"]
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
@@ -123,7 +74,7 @@ def fault(response: httpx.Response) -> tuple[int, str]:
 
 
 async def test_a_voice_is_registered(
-    client: httpx.AsyncClient, stage: FakeVoices, read: list[tuple[bytes, float, float]]
+    client: httpx.AsyncClient, stage: RestFakes, read: list[tuple[bytes, float, float]]
 ) -> None:
     """The upload is read for what the model needs, and what was made of it is kept."""
     response = await register(client)
@@ -159,9 +110,9 @@ async def test_a_voice_is_deleted_once(client: httpx.AsyncClient) -> None:
     assert fault(await client.delete("/v1/audio/voices/anna")) == (404, "voice_not_found")
 
 
-async def test_openais_client_registers_a_voice(stage: FakeVoices) -> None:
+async def test_openais_client_registers_a_voice(stage: RestFakes) -> None:
     """Its `consent`, elsewhere the id of a recording, is 'true' here."""
-    transport = application(VoicesEndpoint(stage))
+    transport = application(stage)
     async with openai.AsyncOpenAI(
         base_url="http://parley/v1",
         api_key="none",
@@ -192,7 +143,7 @@ def openai_transport(app: FastAPI) -> Any:
     ],
 )
 async def test_what_a_form_must_have(
-    client: httpx.AsyncClient, stage: FakeVoices, changes: dict[str, str], code: str
+    client: httpx.AsyncClient, stage: RestFakes, changes: dict[str, str], code: str
 ) -> None:
     """A name, and consent in so many letters; nothing is kept without."""
     assert fault(await register(client, **changes)) == (400, code)
@@ -230,7 +181,7 @@ def test_any_body_gets_a_typed_answer(body: bytes) -> None:
     """Nothing that is sent raises."""
 
     async def post() -> httpx.Response:
-        transport = httpx.ASGITransport(application(VoicesEndpoint(FakeVoices())))
+        transport = httpx.ASGITransport(application(RestFakes()))
         async with httpx.AsyncClient(transport=transport, base_url="http://parley") as client:
             return await client.post(
                 "/v1/audio/voices",
@@ -282,7 +233,7 @@ async def test_a_slow_upload_times_out(
         yield b"--x\r\n"
         await gone.wait()
 
-    for _ in range(module.AT_ONCE + 1):
+    for _ in range(voice_registration.AT_ONCE + 1):
         response = await client.post(
             "/v1/audio/voices",
             content=body(),
@@ -305,7 +256,7 @@ async def test_few_uploads_are_taken_at_once(client: httpx.AsyncClient) -> None:
         headers = {"content-type": "multipart/form-data; boundary=x"}
         return asyncio.create_task(client.post("/v1/audio/voices", content=body(), headers=headers))
 
-    waiting = [post() for _ in range(module.AT_ONCE)]
+    waiting = [post() for _ in range(voice_registration.AT_ONCE)]
     for _ in waiting:
         await begun.acquire()
     refused = await register(client)
@@ -321,7 +272,7 @@ async def test_few_uploads_are_taken_at_once(client: httpx.AsyncClient) -> None:
     [("voice_exists", 409), ("invalid_value", 400), ("cloning_not_supported", 400)],
 )
 async def test_what_the_stage_refuses(
-    client: httpx.AsyncClient, stage: FakeVoices, fault_: Any, status: int
+    client: httpx.AsyncClient, stage: RestFakes, fault_: Any, status: int
 ) -> None:
     """Its words and its code."""
     stage.error = StageRefused("tts", "as told", fault_)
@@ -330,7 +281,7 @@ async def test_what_the_stage_refuses(
     assert response.json()["error"]["message"] == "as told"
 
 
-async def test_a_stage_that_fails(client: httpx.AsyncClient, stage: FakeVoices) -> None:
+async def test_a_stage_that_fails(client: httpx.AsyncClient, stage: RestFakes) -> None:
     """A fixed sentence for each verb; what it said is not the client's."""
     stage.error = StageLost("tts", "secret path")
     answers = [
@@ -343,7 +294,7 @@ async def test_a_stage_that_fails(client: httpx.AsyncClient, stage: FakeVoices) 
         assert "secret" not in json.dumps(response.json())
 
 
-async def test_a_model_that_does_not_clone(client: httpx.AsyncClient, stage: FakeVoices) -> None:
+async def test_a_model_that_does_not_clone(client: httpx.AsyncClient, stage: RestFakes) -> None:
     """It is said before anything is uploaded."""
     stage.info["tts"] = StageInfo("espeak")
     response = await register(client)
@@ -351,7 +302,7 @@ async def test_a_model_that_does_not_clone(client: httpx.AsyncClient, stage: Fak
     assert "espeak" in response.json()["error"]["message"]
 
 
-async def test_while_the_models_load(client: httpx.AsyncClient, stage: FakeVoices) -> None:
+async def test_while_the_models_load(client: httpx.AsyncClient, stage: RestFakes) -> None:
     """Come again."""
     stage.info.clear()
     assert fault(await register(client)) == (503, "not_ready")
@@ -359,12 +310,12 @@ async def test_while_the_models_load(client: httpx.AsyncClient, stage: FakeVoice
 
 async def test_the_checks_are_the_real_ones(
     client: httpx.AsyncClient,
-    stage: FakeVoices,
+    stage: RestFakes,
     monkeypatch: pytest.MonkeyPatch,
     real: Callable[..., bytes],
 ) -> None:
     """A tone is no voice."""
-    monkeypatch.setattr(module, "read_recording", real)
+    monkeypatch.setattr(voice_registration, "read_recording", real)
     response = await client.post("/v1/audio/voices", data=FORM, files=files(tone_wav(4.0)))
     assert fault(response) == (400, "recording_without_speech")
     assert stage.kept == {}
