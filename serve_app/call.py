@@ -158,6 +158,9 @@ class Call:
             case do.ContinueReply(reply_id=reply_id, messages=messages, tools=tools):
                 if reply_id in self._replies:
                     self._replies[reply_id][0].go_on(messages, tools)
+            case do.EndReply(reply_id=reply_id):
+                if reply_id in self._replies:
+                    self._replies[reply_id][0].end()
             case do.WakeReply(reply_id=reply_id):
                 if reply_id in self._replies:
                     self._replies[reply_id][0].wake()
@@ -192,7 +195,13 @@ class Call:
             report=self._inbox.put,
         )
         task = tasks.create_task(
-            reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
+            reply.run(
+                command.messages,
+                command.tools,
+                text=command.text,
+                speaks=command.speaks,
+                must_call=command.must_call,
+            )
         )
         self._work(task)
         self._replies[command.reply_id] = (reply, task)

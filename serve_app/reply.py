@@ -98,6 +98,10 @@ class Reply:
         """The tools that the model waits for have ended: `messages` say how."""
         self._text.ask(messages, tools)
 
+    def end(self) -> None:
+        """The model is not asked again: once what it said was played, this is over."""
+        self._text.end()
+
     async def run(
         self,
         messages: tuple[Message, ...],
@@ -105,14 +109,16 @@ class Reply:
         *,
         text: str | None = None,
         speaks: bool = True,
+        must_call: bool = False,
     ) -> None:
         """Until everything was played, or cancellation. Stage failures are reported, not raised.
 
         With `text` no model is asked; a reply that does not speak is over once it is written.
+        `must_call`: the model is to call one of `tools`.
         """
         self._speaks = speaks
         if text is None:
-            self._text.ask(messages, tools)
+            self._text.ask(messages, tools, must_call=must_call)
         else:
             self._text.give(text)
         try:

@@ -34,31 +34,39 @@ class ReplyText:
         self._llm_url = llm_url
         self._report = report
         self._say = say
-        self._next_round: asyncio.Queue[ReplyRequest | str] = asyncio.Queue(1)
+        self._next_round: asyncio.Queue[ReplyRequest | str | None] = asyncio.Queue(1)
         self._round_ended = False
         self.llm_ms: float | None = None
         """What the model took to begin, in ms."""
 
-    def ask(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
-        """The next round answers `messages`, and may call `tools`."""
-        self._next_round.put_nowait(ReplyRequest(messages, self._llm_url, tools))
+    def ask(
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], *, must_call: bool = False
+    ) -> None:
+        """The next round answers `messages`, and may or must call `tools`."""
+        self._next_round.put_nowait(ReplyRequest(messages, self._llm_url, tools, must_call))
 
     def give(self, text: str) -> None:
         """The reply is `text`; no model is asked."""
         self._next_round.put_nowait(text)
 
+    def end(self) -> None:
+        """There is no further round."""
+        self._next_round.put_nowait(None)
+
     async def write(self) -> None:
-        """Write round by round until one calls no tool. Raises StageError."""
-        while calls := await self._write_round():
+        """Write round by round until one calls no tool, or is the last. Raises StageError."""
+        while (round_ := await self._next_round.get()) is not None:
+            calls = await self._write_round(round_)
+            if not calls:
+                return
             self._round_ended = True
             await self._report(ev.ToolsCalled(self._reply_id, calls))
 
-    async def _write_round(self) -> tuple[ToolCall, ...]:
+    async def _write_round(self, round_: ReplyRequest | str) -> tuple[ToolCall, ...]:
         """The next round: its text is written, its tool calls are returned; none: it is the last.
 
         A model that was given no tools has none to call, whatever it says.
         """
-        round_ = await self._next_round.get()
         given = isinstance(round_, str)
         spoken = SpokenText(self._language)
         cutter = PhraseCutter()
