@@ -12,10 +12,8 @@ from tests.clients_real.model_server import ModelServer, model_server
 from tests.e2e.graph import ROOT, Graph, running
 
 RATE = 24_000
-SPOKEN = {
-    "question": "Do you remember me",
-    "interruption": "Stop it. Do you remember me",
-}
+SPOKEN = {"question": "I am very unhappy", "interruption": "Wait. I am very unhappy"}
+"""The embedded recogniser understands these over a telephone, too."""
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 GREETING = "Hello there."
 LOOKING = "Let me have a look."
-REMEMBERED = "Yes, I remember you well."
+SORRY = "I am sorry to hear that."
 STORY = (
     "Once upon a time there was a small town by the sea, where nothing ever happened. "
     "Every morning the fishermen went out in their boats, and every evening they came home. "
@@ -38,7 +38,7 @@ def part(messages: list[Message], tools: bool) -> tuple[str, bool]:
         return LISTENING, False
     if len(turns) > 1:
         return STORY, False
-    return (LOOKING, True) if turns and tools else (REMEMBERED if turns else GREETING, False)
+    return (LOOKING, True) if turns and tools else (SORRY if turns else GREETING, False)
 
 
 def heard_of_story(message: Message) -> bool:

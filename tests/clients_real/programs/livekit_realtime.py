@@ -17,7 +17,6 @@ from livekit.agents import (
     CloseEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
-    RunContext,
     UserInputTranscribedEvent,
     function_tool,
     io,
@@ -84,7 +83,7 @@ async def converse(host: str, caller: Caller, http: aiohttp.ClientSession) -> No
     """One conversation."""
 
     @function_tool
-    async def get_weather(context: RunContext[None], place: str) -> str:
+    async def get_weather(place: str) -> str:
         """The weather."""
         caller.tell("called", name="get_weather", arguments={"place": place})
         return "raining"

@@ -139,7 +139,9 @@ async def main(host: str, speech: Path) -> None:
         await params.result_callback("raining")
 
     session = SessionProperties(
-        audio=AudioConfiguration(input=AudioInput(transcription=InputAudioTranscription("whisper-1")))
+        audio=AudioConfiguration(
+            input=AudioInput(transcription=InputAudioTranscription("whisper-1"))
+        )
     )
     settings: Any = OpenAIRealtimeLLMService.Settings(
         model="parley", system_instruction="Be kind.", session_properties=session

@@ -46,6 +46,7 @@ class Phone:
         params = TwilioFrameSerializer.InputParams(sample_rate=RATE, auto_hang_up=False)
         self._serializer = TwilioFrameSerializer(STREAM, params=params)
         self._waiting: deque[bytes | str] = deque()
+        self._playing = False
 
     async def begin(self) -> None:
         """The call is connected."""
@@ -77,14 +78,13 @@ class Phone:
         """Play 20 ms each 20 ms, and tell when a reply is over."""
         loop = asyncio.get_running_loop()
         due = last_at = loop.time()
-        playing = False
         while True:
             pcm = await self._next_piece()
             if pcm:
                 self._caller.hear(pcm)
-                playing, last_at = True, loop.time()
-            elif playing and loop.time() > last_at + OVER_AFTER_S:
-                playing = False
+                self._playing, last_at = True, loop.time()
+            elif self._playing and loop.time() > last_at + OVER_AFTER_S:
+                self._playing = False
                 self._caller.tell("replied", text="")
             due += FRAME_S
             await asyncio.sleep(max(0.0, due - loop.time()))
@@ -109,6 +109,7 @@ class Phone:
         return piece
 
     async def _clear(self) -> None:
+        self._playing = False
         self._caller.tell("interrupted")
         waiting, self._waiting = self._waiting, deque()
         for mark in waiting:
@@ -134,7 +135,7 @@ async def main(host: str, speech: Path) -> None:
         await caller.until("replied", 1)
         caller.say("question")
         await caller.until_playing()
-        caller.say("interruption")
+        caller.say("question")  # A telephone leaves few other words to understand.
         await caller.until("interrupted", 1)
         await caller.until("replied", 2)
         for task in busy:
