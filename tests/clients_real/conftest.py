@@ -12,7 +12,7 @@ from tests.clients_real.model_server import ModelServer, model_server
 from tests.e2e.graph import ROOT, Graph, running
 
 RATE = 24_000
-SPOKEN = {"question": "I am very unhappy", "interruption": "Wait. I am very unhappy"}
+SPOKEN = {"question": "We are all very unhappy", "interruption": "Wait. I am very unhappy"}
 """The embedded recogniser understands these over a telephone, too."""
 
 

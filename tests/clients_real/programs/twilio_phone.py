@@ -33,8 +33,8 @@ START = {
         "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
     },
 }
-OVER_AFTER_S = 0.6
-"""Silence after which a reply is over."""
+OVER_AFTER_S = 1.5
+"""Silence after which a reply is over: a busy machine pauses between phrases."""
 
 
 class Phone:
@@ -47,6 +47,7 @@ class Phone:
         self._serializer = TwilioFrameSerializer(STREAM, params=params)
         self._waiting: deque[bytes | str] = deque()
         self._playing = False
+        self._hung_up = False
 
     async def begin(self) -> None:
         """The call is connected."""
@@ -71,7 +72,7 @@ class Phone:
                 self._waiting.append(frame.audio)
             elif fields["event"] == "mark":
                 self._waiting.append(fields["mark"]["name"])
-            elif fields["event"] == "clear":
+            elif fields["event"] == "clear" and not self._hung_up:
                 await self._clear()
 
     async def play(self) -> None:
@@ -90,7 +91,8 @@ class Phone:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def hang_up(self) -> None:
-        """The caller is done: the server closes the line."""
+        """The caller is done: the server closes the line, and Twilio answers no more."""
+        self._hung_up = True
         await self._send({"event": "stop", "streamSid": STREAM, "stop": {"callSid": "CA1"}})
         await self._socket.wait_closed()
         self._caller.tell("closed", code=self._socket.close_code)
