@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgency
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
+from serve_app.conversation import commands as do
 from serve_app.conversation import events as ev
 from serve_app.conversation.phrases import shortened
 from serve_app.conversation.playout import Playout
@@ -90,17 +91,17 @@ class Reply:
         self._room.set()
         self._changed.set()
 
-    def run_tool(self, call: ToolCall) -> None:
-        """Run one of our own tools; it ends with this reply."""
-        self._tasks.create_task(self._run_tool(call))
-
-    def go_on(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
-        """The tools that the model waits for have ended: `messages` say how."""
-        self._text.ask(messages, tools)
-
-    def end(self) -> None:
-        """The model is not asked again: once what it said was played, this is over."""
-        self._text.end()
+    def perform(self, command: do.RunTool | do.ContinueReply | do.EndReply | do.WakeReply) -> None:
+        """What the turn machine wants done about this reply. A tool that runs ends with it."""
+        match command:
+            case do.RunTool(call=call):
+                self._tasks.create_task(self._run_tool(call))
+            case do.ContinueReply(messages=messages, tools=tools):
+                self._text.ask(messages, tools)
+            case do.EndReply():
+                self._text.end()
+            case do.WakeReply():
+                self.wake()
 
     async def run(
         self,
