@@ -92,6 +92,8 @@ def model_server() -> Iterator[ModelServer]:
         server.model = model  # type: ignore[attr-defined]
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield model
-        server.shutdown()
-        serving.join()
+        try:
+            yield model
+        finally:
+            server.shutdown()
+            serving.join()
