@@ -29,6 +29,9 @@ VOICES      := voxtream chatterbox coqui
 VOICE_VENVS := $(VOICES:%=.venv-%)
 PEER_VENV   := .venv-bench
 
+CLIENTS_VENV := .venv-clients
+CLIENTS_NODE := tests/clients_real/node/node_modules
+
 # PYTHON=… chooses the interpreter; without it the first of these that is new enough is taken.
 PYTHONS := $(or $(PYTHON),python3.12 python3.11 python3 python)
 
@@ -125,8 +128,18 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
 	  --ignore tests/deployments/backends --ignore tests/models
 
-test-clients: $(VENV)/.dev
+test-clients: $(VENV)/.dev $(CLIENTS_VENV)/.clients $(CLIENTS_NODE)/.clients
 	$(BIN)/python -m pytest tests/clients tests/clients_real
+
+# Clients of others, for a conversation with each. They are programs of their own.
+$(CLIENTS_VENV)/.clients: requirements/clients-real.txt | $(CLIENTS_VENV)/bin/python
+	@echo 'Installing clients of others (a minute, this once) ...'
+	@$(CLIENTS_VENV)/bin/python $(PIP) install -r $<
+	@touch $@
+
+$(CLIENTS_NODE)/.clients: tests/clients_real/node/package-lock.json
+	@npm ci --prefix tests/clients_real/node --no-audit --no-fund --ignore-scripts --loglevel error
+	@touch $@
 
 # What takes long: each codec with 100 000 inputs, and every endpoint with thousands of requests.
 soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
@@ -180,5 +193,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) .venv-models .venv-gpu $(VOICE_VENVS) $(PEER_VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-models .venv-gpu $(VOICE_VENVS) $(PEER_VENV) $(CLIENTS_VENV) $(CLIENTS_NODE) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -122,11 +122,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What the language model answers, by which `tools`; `server_url`: at another server."""
+    """What the language model answers, by which `tools`; `server_url`: at another server.
+
+    `must_call`: the answer is to be a call. A backend that cannot force one lets the model choose.
+    """
 
     messages: tuple[Message, ...]
     server_url: str | None = None
     tools: tuple[Tool, ...] = ()
+    must_call: bool = False
     trace: str | None = None
 
 

@@ -175,15 +175,9 @@ class Call:
                 self._work(self._judging)
             case do.StartReply():
                 self._start_reply(command, tasks)
-            case do.RunTool(reply_id=reply_id, call=call):
-                if reply_id in self._replies:
-                    self._replies[reply_id][0].run_tool(call)
-            case do.ContinueReply(reply_id=reply_id, messages=messages, tools=tools):
-                if reply_id in self._replies:
-                    self._replies[reply_id][0].go_on(messages, tools)
-            case do.WakeReply(reply_id=reply_id):
-                if reply_id in self._replies:
-                    self._replies[reply_id][0].wake()
+            case do.RunTool() | do.ContinueReply() | do.EndReply() | do.WakeReply():
+                if command.reply_id in self._replies:
+                    self._replies[command.reply_id][0].perform(command)
             case do.CancelReply(reply_id=reply_id):
                 self._outbox.recall_audio(reply_id)
                 if reply_id in self._replies:
@@ -216,7 +210,13 @@ class Call:
         )
         with self._seen.replying(command.reply_id) as span:
             task = tasks.create_task(
-                reply.run(command.messages, command.tools, text=command.text, speaks=command.speaks)
+                reply.run(
+                    command.messages,
+                    command.tools,
+                    text=command.text,
+                    speaks=command.speaks,
+                    must_call=command.must_call,
+                )
             )
         task.add_done_callback(lambda _: span.end())
         self._work(task)

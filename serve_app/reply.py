@@ -15,6 +15,7 @@ from deployments.contracts import Message, SpeechRequest, Tool, ToolCall, Urgenc
 from deployments.logs import logger
 from serve_app.audio.downlink import Downlink, Packet
 from serve_app.conversation import announcements as say
+from serve_app.conversation import commands as do
 from serve_app.conversation import events as ev
 from serve_app.conversation.phrases import shortened
 from serve_app.conversation.playout import Playout
@@ -91,13 +92,17 @@ class Reply:
         self._room.set()
         self._changed.set()
 
-    def run_tool(self, call: ToolCall) -> None:
-        """Run one of our own tools; it ends with this reply."""
-        self._tasks.create_task(self._run_tool(call))
-
-    def go_on(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
-        """The tools that the model waits for have ended: `messages` say how."""
-        self._text.ask(messages, tools)
+    def perform(self, command: do.RunTool | do.ContinueReply | do.EndReply | do.WakeReply) -> None:
+        """What the turn machine wants done about this reply. A tool that runs ends with it."""
+        match command:
+            case do.RunTool(call=call):
+                self._tasks.create_task(self._run_tool(call))
+            case do.ContinueReply(messages=messages, tools=tools):
+                self._text.ask(messages, tools)
+            case do.EndReply():
+                self._text.end()
+            case do.WakeReply():
+                self.wake()
 
     async def run(
         self,
@@ -106,14 +111,16 @@ class Reply:
         *,
         text: str | None = None,
         speaks: bool = True,
+        must_call: bool = False,
     ) -> None:
         """Until everything was played, or cancellation. Stage failures are reported, not raised.
 
         With `text` no model is asked; a reply that does not speak is over once it is written.
+        `must_call`: the model is to call one of `tools`.
         """
         self._speaks = speaks
         if text is None:
-            self._text.ask(messages, tools)
+            self._text.ask(messages, tools, must_call=must_call)
         else:
             self._text.give(text)
         try:

@@ -32,36 +32,44 @@ class ReplyText:
         self._language = language
         self._llm_url = llm_url
         self._report = report
-        self._next_round: asyncio.Queue[ReplyRequest | str] = asyncio.Queue(1)
+        self._next_round: asyncio.Queue[ReplyRequest | str | None] = asyncio.Queue(1)
         self._round_ended = False
         self.llm_ms: float | None = None
         """What the model took to begin, in ms."""
 
-    def ask(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> None:
-        """The next round answers `messages`, and may call `tools`."""
-        self._next_round.put_nowait(ReplyRequest(messages, self._llm_url, tools))
+    def ask(
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], *, must_call: bool = False
+    ) -> None:
+        """The next round answers `messages`, and may or must call `tools`."""
+        self._next_round.put_nowait(ReplyRequest(messages, self._llm_url, tools, must_call))
 
     def give(self, text: str) -> None:
         """The reply is `text`; no model is asked."""
         self._next_round.put_nowait(text)
 
+    def end(self) -> None:
+        """There is no further round."""
+        self._next_round.put_nowait(None)
+
     async def write(self, say: Callable[[Sequence[str]], Awaitable[None]]) -> None:
-        """Write round by round until one calls no tool; `say` takes phrases for the voice.
+        """Write round by round until one calls no tool, or is the last; `say` takes phrases.
 
         Raises StageError.
         """
-        while calls := await self._write_round(say):
+        while (round_ := await self._next_round.get()) is not None:
+            calls = await self._write_round(round_, say)
+            if not calls:
+                return
             self._round_ended = True
             await self._report(ev.ToolsCalled(self._reply_id, calls))
 
     async def _write_round(
-        self, say: Callable[[Sequence[str]], Awaitable[None]]
+        self, round_: ReplyRequest | str, say: Callable[[Sequence[str]], Awaitable[None]]
     ) -> tuple[ToolCall, ...]:
         """The next round: its text is written, its tool calls are returned; none: it is the last.
 
         A model that was given no tools has none to call, whatever it says.
         """
-        round_ = await self._next_round.get()
         given = isinstance(round_, str)
         spoken = SpokenText(self._language)
         cutter = PhraseCutter()

@@ -91,6 +91,8 @@ class OpenAI:
         asked: dict[str, Any] = {"messages": chat_messages(messages), **self._sampling}
         if request.tools:
             asked["tools"] = chat_tools(request.tools)
+            if request.must_call:
+                asked["tool_choice"] = "required"
         calls = _Calls()
         try:
             client, model = self._own, self._model

@@ -86,6 +86,11 @@ def turn_message_id(end_ms: int) -> str:
     return f"turn-{end_ms}"
 
 
+def call_message_id(call_id: str) -> str:
+    """What the history knows a tool's call and its result by."""
+    return f"call-{call_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent answers: a turn, or what the client asked for under `request_id`."""

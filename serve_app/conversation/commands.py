@@ -48,7 +48,8 @@ class StartReply:
     """Have the model answer `messages` and a voice speak the answer into `playout`.
 
     When it calls `tools` it waits, for a ContinueReply. `text`: there is an answer already.
-    `voice` is instead of the call's. Without `speaks` the answer is text alone.
+    `voice` is instead of the call's. Without `speaks` the answer is text alone. `must_call`: its
+    first words are to be a call.
     """
 
     reply_id: str
@@ -58,6 +59,7 @@ class StartReply:
     text: str | None = None
     voice: str | None = None
     speaks: bool = True
+    must_call: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ class ContinueReply:
     reply_id: str
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndReply:
+    """The tools that a reply called are the client's affair: it is over once it was played."""
+
+    reply_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,7 @@ Command: TypeAlias = (
     | StartReply
     | RunTool
     | ContinueReply
+    | EndReply
     | WakeReply
     | CancelReply
     | EndCall

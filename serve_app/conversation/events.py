@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from deployments.contracts import Message, Tool, ToolCall, Transcript
+from serve_app.conversation.tool_choice import ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class ConfigChanged:
     interruptible   the caller's speech ends a reply
     speaks          replies have a voice; else they are text alone
     recogniser      the name of the model that must be the one deployed
+    tools           those that the client runs, instead of those it named before
+    continues       a reply goes on when they have answered; else the client asks for another
     """
 
     voice: str | None = None
@@ -72,7 +75,8 @@ class ConfigChanged:
     speaks: bool | None = None
     recogniser: str | None = None
     tools: tuple[Tool, ...] | None = None
-    """Those that the client runs, instead of those it named before."""
+    tool_choice: ToolChoice | None = None
+    continues: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,14 @@ class MessageAdded:
     message_id: str
     role: Literal["system", "user", "assistant"]
     text: str
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallAdded:
+    """The client puts a call into the history, as if the model had made it."""
+
+    call: ToolCall
     after: str | None = None
 
 
@@ -108,6 +120,8 @@ class ReplyRequested:
     voice: str | None = None
     speaks: bool | None = None
     remembered: bool = True
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,7 @@ ClientEvent: TypeAlias = (
     | PlaybackReported
     | ConfigChanged
     | MessageAdded
+    | ToolCallAdded
     | MessageRemoved
     | ReplyRequested
     | ReplyTruncated
@@ -272,6 +287,7 @@ Event: TypeAlias = (
     | PlaybackReported
     | ConfigChanged
     | MessageAdded
+    | ToolCallAdded
     | MessageRemoved
     | ReplyRequested
     | ReplyTruncated

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deployments.contracts import Message
+from deployments.contracts import Message, ToolCall
+from serve_app.conversation.announcements import call_message_id
+
+UNANSWERED = "error: there is no result yet"
+"""What a call gave, for as long as nobody has said it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +53,36 @@ class History:
 
     def insert(self, message: Message, message_id: str, after: str | None = None) -> None:
         """Put a message after another, at the front (""), or, where that is unknown, last."""
-        at = 0 if after == "" else self._place(after)
-        self._entries.insert(len(self._entries) if at is None else at, Entry(message_id, message))
-        self._chars += _size(message)
-        while self._orphaned() or (self._chars > self._max_chars and len(self._entries) > 1):
-            self._forget(0)
+        self._insert([Entry(message_id, message)], after)
 
-    def add_exchange(self, messages: Sequence[Message]) -> None:
-        """Tools were called, and gave what they gave; a client cannot take that apart."""
-        for message in messages:
-            self.insert(message, "")
+    def add_exchange(self, messages: Sequence[Message], after: str | None = None) -> None:
+        """Tools were called, and gave what they gave. Each result is known by its call."""
+        entries = [
+            Entry(call_message_id(message.tool_call_id) if message.tool_call_id else "", message)
+            for message in messages
+        ]
+        self._insert(entries, after)
+
+    def add_call(self, call: ToolCall, after: str | None = None) -> None:
+        """A tool was called, and has given nothing yet."""
+        given = Message("tool", UNANSWERED, (), call.call_id)
+        self.add_exchange((Message("assistant", "", (call,)), given), after)
+
+    def answer(self, call_id: str, result: str) -> None:
+        """What a tool gave, instead of what was known of it, if its call is still there."""
+        place = self._place(call_message_id(call_id))
+        if place is not None:
+            self._rewrite(place - 1, result)
 
     def remove(self, message_id: str) -> None:
-        """Forget a message, if it is still there."""
+        """Forget a message, if it is still there; a tool's result goes with its call."""
         place = self._place(message_id)
-        if place is not None:
-            self._forget(place - 1)
+        if place is None:
+            return
+        call_id = self._entries[place - 1].message.tool_call_id
+        self._forget(place - 1)
+        if call_id is not None:
+            self._forget_call(call_id)
 
     def cut(self, message_id: str, heard: str) -> None:
         """Less of a reply was heard than was thought, if it is still there."""
@@ -72,9 +90,7 @@ class History:
         if place is None or not heard:
             self.remove(message_id)
             return
-        entry = self._entries[place - 1]
-        self._chars += len(heard) - len(entry.message.content)
-        self._entries[place - 1] = replace(entry, message=replace(entry.message, content=heard))
+        self._rewrite(place - 1, heard)
 
     def messages(
         self, said: str | None = None, instructions: str | None = None
@@ -85,6 +101,31 @@ class History:
         pending = (Message("user", said),) if said is not None else ()
         return (*first, *(entry.message for entry in self._entries), *pending)
 
+    def _insert(self, entries: list[Entry], after: str | None) -> None:
+        at = 0 if after == "" else self._place(after)
+        at = len(self._entries) if at is None else at
+        self._entries[at:at] = entries
+        self._chars += sum(_size(entry.message) for entry in entries)
+        while self._orphaned() or (self._chars > self._max_chars and len(self._entries) > 1):
+            self._forget(0)
+
+    def _rewrite(self, at: int, content: str) -> None:
+        entry = self._entries[at]
+        self._chars += len(content) - len(entry.message.content)
+        self._entries[at] = replace(entry, message=replace(entry.message, content=content))
+
+    def _forget_call(self, call_id: str) -> None:
+        for at, entry in enumerate(self._entries):
+            calls = entry.message.tool_calls
+            rest = tuple(call for call in calls if call.call_id != call_id)
+            if len(rest) < len(calls):
+                self._forget(at)
+                if rest:
+                    message = replace(entry.message, tool_calls=rest)
+                    self._entries.insert(at, replace(entry, message=message))
+                    self._chars += _size(message)
+                return
+
     def _orphaned(self) -> bool:
         """The oldest message is what a tool gave to a call that was forgotten."""
         return bool(self._entries) and self._entries[0].message.role == "tool"
@@ -94,8 +135,9 @@ class History:
 
     def _place(self, message_id: str | None) -> int | None:
         """The place just after a message; None where there is none of that id."""
-        ids = (entry.message_id for entry in self._entries)
-        found = (place for place, known in enumerate(ids, start=1) if known == message_id)
+        # The last of that id: some models number the calls of each round alike.
+        places = range(len(self._entries), 0, -1)
+        found = (place for place in places if self._entries[place - 1].message_id == message_id)
         return next(found, None) if message_id else None
 
 

@@ -44,8 +44,9 @@ class LiveReply:
 
     def cut_off(self, now: float) -> CutReply:
         """It, if the call broke off now."""
-        exchange, heard = self.rounds.messages(), self.heard(now)
-        return CutReply(self.reply_id, self.request, exchange, self.text, heard)
+        before, after = self.rounds.exchanges()
+        heard = self.heard(now)
+        return CutReply(self.reply_id, self.request, (*before, *after), self.text, heard)
 
     def timings(self, event: ev.ReplySpeaking, now: float) -> TurnTimings:
         """Where the time went until its first audio left."""

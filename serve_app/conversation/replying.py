@@ -15,6 +15,7 @@ from serve_app.conversation.playout import Playout
 from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.reply_requests import ReplyRequests
 from serve_app.conversation.snapshot import CutReply
+from serve_app.conversation.tool_choice import ToolChoice
 from serve_app.conversation.tooling import ToolEvent, ToolRounds
 
 _BY_ITSELF = ev.ReplyRequested()
@@ -44,6 +45,8 @@ class Replying:
         self.speaks = True
         self._spoiled: HeardTurn | None = None
         self.client_tools: tuple[Tool, ...] = ()
+        self.tool_choice = ToolChoice()
+        self.continues = True
         self.speculation = Speculation()
 
     @property
@@ -74,8 +77,6 @@ class Replying:
             self._make_live(held, turn, now)
             held.playout.release()
             self._out.append(WakeReply(held.reply_id))
-            if held.text:
-                self._out.append(Tell(say.ReplyText(held.reply_id, held.text)))
             return
         if held:
             self._drop(held)
@@ -160,6 +161,8 @@ class Replying:
         for reply in (self._live, self._held):
             if reply:
                 reply.rounds.handle(event, now)
+        if isinstance(event, ev.ToolAnswered) and not self.continues:
+            self._history.answer(event.call_id, self._policy.tools.cut(event.result))
 
     def speaking(self, event: ev.ReplySpeaking, now: float) -> None:
         """A reply's first audio left."""
@@ -247,11 +250,20 @@ class Replying:
         self.begun += 1
         reply_id = f"reply-{self.begun}"
         speaks = self.speaks if request.speaks is None else request.speaks
-        rounds = ToolRounds(self._policy.tools, self.client_tools, reply_id, messages, self._out)
-        tools = rounds.tools if request.text is None else ()
-        self._out.append(
-            StartReply(reply_id, messages, playout, tools, request.text, request.voice, speaks)
+        choice = request.tool_choice or self.tool_choice
+        rounds = ToolRounds(
+            self._policy.tools,
+            self.client_tools if request.tools is None else request.tools,
+            reply_id,
+            messages,
+            self._out,
+            choice=choice,
+            continues=self.continues,
         )
+        tools = rounds.tools if request.text is None else ()
+        must_call = bool(tools) and choice.must
+        asked = (tools, request.text, request.voice, speaks, must_call)
+        self._out.append(StartReply(reply_id, messages, playout, *asked))
         return LiveReply(reply_id, messages, playout, rounds, guess, request, speaks)
 
     def _make_live(self, reply: LiveReply, turn: HeardTurn, now: float) -> None:
@@ -261,6 +273,9 @@ class Replying:
         reply.stt_ms = turn.stt_ms
         self._live = reply
         self._out.append(Tell(say.ReplyStarted(reply.reply_id, reply.request.request_id)))
+        # What was said before a call is told before it.
+        if reply.text:
+            self._out.append(Tell(say.ReplyText(reply.reply_id, reply.text)))
         reply.rounds.commit(now)
 
     def _go_on(self, reply: LiveReply, paused_s: float) -> None:
@@ -283,6 +298,8 @@ class Replying:
     def _close(self, reply: LiveReply, status: say.ReplyStatus, heard: str) -> None:
         self._live, self._over = None, reply
         if reply.request.remembered:
-            self._history.add_exchange(reply.rounds.messages())
+            before, after = reply.rounds.exchanges()
+            self._history.add_exchange(before)
             self._history.add_agent(heard, reply.reply_id)
+            self._history.add_exchange(after)
         self._out.append(Tell(say.ReplyDone(reply.reply_id, status, heard)))

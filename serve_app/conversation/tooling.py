@@ -2,7 +2,8 @@
 
 A round is what the model called before it waited. Each call of it ends in one text: what the tool
 gave, or why it gave nothing; when all have ended the model goes on. Nothing is run before the
-turn is committed.
+turn is committed. A client that asks for each reply itself (not `continues`) answers in its own
+time: the reply ends with the calls.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TypeAlias
 
 from deployments.contracts import Message, Tool, ToolCall
 from serve_app.conversation.announcements import ToolCalled
-from serve_app.conversation.commands import Command, ContinueReply, RunTool, Tell
+from serve_app.conversation.commands import Command, ContinueReply, EndReply, RunTool, Tell
 from serve_app.conversation.events import ToolAnswered, ToolFinished, ToolsCalled
+from serve_app.conversation.history import UNANSWERED
+from serve_app.conversation.tool_choice import ToolChoice
 
 CALLS_AT_ONCE = 8
 """Calls of a round that are run. Overflow policy: the model is told that the others were not."""
@@ -35,6 +38,11 @@ class ToolPolicy:
     client_ms: int = 15_000
     max_result_chars: int = 4_000
 
+    def cut(self, result: str) -> str:
+        """As much of what a tool gave as the model is shown."""
+        most = self.max_result_chars
+        return result if len(result) <= most else result[:most] + " (cut)"
+
 
 class ToolRounds:
     """The rounds of one reply, of which at most the last is open. Commands go to `out`."""
@@ -46,6 +54,9 @@ class ToolRounds:
         reply_id: str,
         asked: tuple[Message, ...],
         out: list[Command],
+        *,
+        choice: ToolChoice,
+        continues: bool,
     ) -> None:
         self._policy = policy
         self._own = {tool.name for tool in policy.own}
@@ -54,6 +65,8 @@ class ToolRounds:
         self._reply_id = reply_id
         self._asked = asked
         self._out = out
+        self._continues = continues
+        self._left_to_client = False
         self._committed = False
         self._past: tuple[Message, ...] = ()
         self._calls: tuple[ToolCall, ...] = ()
@@ -63,13 +76,13 @@ class ToolRounds:
         self._begun_at = 0.0
         self.over_at = 0.0
         """When the last round was over."""
-        self.tools: tuple[Tool, ...] = (*policy.own, *clients)
+        self.tools: tuple[Tool, ...] = choice.of((*policy.own, *clients))
         """What the model may call."""
 
     @property
     def open(self) -> bool:
         """The model waits for tools."""
-        return bool(self._calls)
+        return bool(self._calls) and not self._left_to_client
 
     def commit(self, now: float) -> None:
         """The turn is complete: what was called meanwhile is run."""
@@ -93,7 +106,7 @@ class ToolRounds:
 
     def deadline(self) -> float | None:
         """When the client's answers are late. Our own tools have time-outs of their own."""
-        if self._at_client <= self._results.keys():
+        if not self._continues or self._at_client <= self._results.keys():
             return None
         return self._begun_at + self._policy.client_ms / 1000
 
@@ -103,16 +116,25 @@ class ToolRounds:
             self._results.setdefault(call_id, "error: the tool did not answer in time")
         self._mind(now)
 
-    def messages(self) -> tuple[Message, ...]:
-        """The rounds as the model sees them."""
+    def exchanges(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """The rounds as the model sees them: those it went on from, and one left to the client."""
+        if self._left_to_client:
+            return self._past, self._present()
+        return (*self._past, *self._present()), ()
+
+    def _present(self) -> tuple[Message, ...]:
         if not (self._calls and self._committed):
-            return self._past
-        unknown = "error: interrupted, it may have been done or not"
+            return ()
         results = (
-            Message("tool", self._results.get(call.call_id, unknown), tool_call_id=call.call_id)
+            Message("tool", self._result(call.call_id), tool_call_id=call.call_id)
             for call in self._calls
         )
-        return (*self._past, Message("assistant", "", self._calls), *results)
+        return (Message("assistant", "", self._calls), *results)
+
+    def _result(self, call_id: str) -> str:
+        if call_id in self._at_client and not self._continues:
+            return self._results.get(call_id, UNANSWERED)
+        return self._results.get(call_id, "error: interrupted, it may have been done or not")
 
     def _begin(self, now: float) -> None:
         """Run the calls: our own tools here, the client's there."""
@@ -134,17 +156,22 @@ class ToolRounds:
         self._mind(now)
 
     def _end(self, call_id: str, result: str, now: float) -> None:
-        most = self._policy.max_result_chars
         if any(call.call_id == call_id for call in self._calls):
-            cut = result if len(result) <= most else result[:most] + " (cut)"
-            self._results.setdefault(call_id, cut)
+            self._results.setdefault(call_id, self._policy.cut(result))
             self._mind(now)
 
     def _mind(self, now: float) -> None:
-        """The model goes on when all calls have ended."""
-        if any(call.call_id not in self._results for call in self._calls):
+        """The model goes on when all calls have ended, or does not where the client is to ask."""
+        leave = bool(self._at_client) and not self._continues
+        ended = {*self._results, *(self._at_client if leave else ())}
+        if self._left_to_client or any(call.call_id not in ended for call in self._calls):
             return
-        self._past = self.messages()
+        if leave:
+            self._left_to_client = True
+            self.over_at = now
+            self._out.append(EndReply(self._reply_id))
+            return
+        self._past = (*self._past, *self._present())
         self._calls = ()
         self._results.clear()
         self._at_client.clear()

@@ -188,6 +188,8 @@ class TurnMachine:
                 self._replying.requests.add(event)
             case ev.MessageAdded(message_id=message_id, role=role, text=text, after=after):
                 self._history.insert(Message(role, text), message_id, after)
+            case ev.ToolCallAdded(call=call, after=after):
+                self._history.add_call(call, after)
             case ev.MessageRemoved(message_id=message_id):
                 self._history.remove(message_id)
             case ev.ConfigChanged():
@@ -260,6 +262,10 @@ class TurnMachine:
         listening = self._listening
         if change.tools is not None:
             self._replying.client_tools = change.tools
+        if change.tool_choice is not None:
+            self._replying.tool_choice = change.tool_choice
+        if change.continues is not None:
+            self._replying.continues = change.continues
         if change.endpoint_ms is not None:
             listening.endpoint_ms = change.endpoint_ms
         if change.prefix_ms is not None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TypeVar, cast
+import re
+from typing import Final, TypeVar, cast
 
 from serve_app.dialects.json_text import Json, invalid, quoted
 
 T = TypeVar("T", bound=str)
+
+TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What models may call."""
 
 
 def string(fields: Json, key: str, path: str, longest: int) -> str:

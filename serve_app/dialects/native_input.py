@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, cast
@@ -21,6 +20,7 @@ from serve_app.conversation.events import (
     ToolAnswered,
 )
 from serve_app.dialects import AudioFormat, CallRequest
+from serve_app.dialects.json_fields import TOOL_NAME
 from serve_app.dialects.json_text import Json, invalid, load, quoted
 from serve_app.errors import PeerError
 
@@ -49,7 +49,6 @@ MAX_DESCRIPTION_CHARS: Final = 1000
 """Longest description of a tool, in characters."""
 
 _TOOL_KEYS: Final = ("name", "description", "parameters")
-_TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _CONFIG_KEYS: Final = ("voice", "language", "instructions", "endpoint_ms", "tools")
 
@@ -189,7 +188,7 @@ def _tool(value: object) -> Tool:
         if key not in _TOOL_KEYS:
             raise invalid(f"unknown key {quoted(key)} of a tool: use {', '.join(_TOOL_KEYS)}")
     name = _string("a tool's name", fields.get("name"), MAX_NAME_CHARS)
-    if not _TOOL_NAME.fullmatch(name):
+    if not TOOL_NAME.fullmatch(name):
         raise invalid("a tool's name must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
     description = fields.get("description", "")
     tool = Tool(name, _string("a tool's description", description, MAX_DESCRIPTION_CHARS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from deployments.contracts import ToolCall
 from serve_app.conversation import announcements as say
 from serve_app.conversation import events as ev
 from serve_app.conversation.announcements import Announcement
@@ -19,7 +20,7 @@ from serve_app.dialects.json_text import Json, dump, invalid, load, quoted
 from serve_app.dialects.realtime_hearing import Hearing
 from serve_app.dialects.realtime_input import audio_pieces, read_response
 from serve_app.dialects.realtime_item_requests import ItemRequests
-from serve_app.dialects.realtime_items import MAX_ID_CHARS, Item, Items
+from serve_app.dialects.realtime_items import MAX_ID_CHARS, FunctionCall, Item, Items
 from serve_app.dialects.realtime_response import Asked, Response
 from serve_app.dialects.realtime_session import Session, difference
 from serve_app.dialects.routes import Handshake, PostRoute, Route
@@ -124,7 +125,9 @@ class RealtimeDialect:
             raise invalid("a transcription session has no responses")
         request_id = self._new_id("request")
         request, asked = read_response(fields, request_id, self._session, self._items)
-        if asked.remembered and self._answering:
+        # A response that called tools has said all: the next one waits until it was spoken.
+        busy = self._asked or (self._response and not self._response.called)
+        if asked.remembered and busy:
             raise PeerError(
                 "conversation_already_has_active_response",
                 "Conversation already has an active response in progress",
@@ -185,6 +188,9 @@ class RealtimeDialect:
                 form = self.request.downlink
                 rate_bytes = (form.rate or 1) * (2 if form.codec == "pcm16" else 1)
                 return response.audio(payload, len(payload) * 1000 / rate_bytes, items, event)
+            case say.ToolCalled() as called if response:
+                call = ToolCall(called.call_id, called.name, called.arguments_json)
+                return response.call(FunctionCall(self._new_item_id(), call), items, event)
             case say.ReplyDone() as done if response:
                 self._response = None
                 return response.end(done, self._why(done), items, event)

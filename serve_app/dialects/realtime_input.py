@@ -9,7 +9,8 @@ from serve_app.conversation.events import AudioReceived, ClientEvent, ReplyReque
 from serve_app.dialects import AudioFormat
 from serve_app.dialects import json_fields as read
 from serve_app.dialects.json_text import Json, invalid
-from serve_app.dialects.realtime_items import MAX_ID_CHARS, Items, read_item
+from serve_app.dialects.realtime_item_input import read_item
+from serve_app.dialects.realtime_items import MAX_ID_CHARS, Items
 from serve_app.dialects.realtime_response import Asked
 from serve_app.dialects.realtime_session import (
     MAX_INSTRUCTIONS_CHARS,
@@ -18,6 +19,7 @@ from serve_app.dialects.realtime_session import (
     modality,
     voice_name,
 )
+from serve_app.dialects.realtime_tools import read_choice, read_tools
 
 MAX_INPUT_ITEMS: Final = 128
 MAX_METADATA: Final = 16
@@ -43,6 +45,7 @@ def read_response(
     instructions = read.optional_string(
         wanted, "instructions", "response.instructions", MAX_INSTRUCTIONS_CHARS
     )
+    chooses = wanted.get("tool_choice") is not None
     messages = None
     if wanted.get("input") is not None:
         messages = _messages(wanted, instructions or session.instructions, items)
@@ -53,6 +56,8 @@ def read_response(
         voice=None if voice in VOICES else voice,
         speaks=kind == "audio",
         remembered=remembered,
+        tools=read_tools(wanted, "response.tools") if wanted.get("tools") is not None else None,
+        tool_choice=read_choice(wanted, "response.tool_choice") if chooses else None,
     )
     event_id = fields.get("event_id")
     cause = event_id if isinstance(event_id, str) else None

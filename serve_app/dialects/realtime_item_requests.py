@@ -7,16 +7,18 @@ from typing import Final
 
 from serve_app.conversation import events as ev
 from serve_app.conversation.events import ClientEvent
+from serve_app.conversation.history import UNANSWERED
 from serve_app.dialects import Answer
 from serve_app.dialects import json_fields as read
 from serve_app.dialects.json_text import Json
+from serve_app.dialects.realtime_item_input import read_item, read_item_id
 from serve_app.dialects.realtime_items import (
     MAX_ID_CHARS,
+    AnyItem,
+    CallOutput,
+    FunctionCall,
     Item,
     Items,
-    no_such_item,
-    read_item,
-    read_item_id,
 )
 from serve_app.errors import PeerError
 
@@ -38,29 +40,31 @@ class ItemRequests:
         self._new_item_id = new_item_id
 
     def create(self, fields: Json) -> list[ClientEvent | Answer]:
-        """A message, put after another one, first, or last."""
+        """An item, put after another one, first, or last."""
         wanted = read.record(fields, "item", "item")
         item_id = read_item_id(wanted, "item.id") or self._new_item_id()
         if self._items.find(item_id):
             raise PeerError("item_create_duplicate_item_id", "there is an item of this id")
         after = read.optional_string(fields, "previous_item_id", "previous_item_id", MAX_ID_CHARS)
         if after not in (None, "root") and not self._items.find(after or ""):
-            raise no_such_item("item_create_invalid_previous_item_id", after or "")
+            raise _no_such_item("item_create_invalid_previous_item_id")
         item = read_item(wanted, item_id, "item")
-        place = self._items.history_place(after)
+        change = self._added(item, self._items.history_place(after))
         before = self._items.add(item, after)
         told: Json = {"previous_item_id": before, "item": item.told()}
         return [
-            ev.MessageAdded(item.message_id, item.role, item.text or "", place),
+            change,
             self._answer("conversation.item.added", **told),
             self._answer("conversation.item.done", **told),
         ]
 
     def delete(self, fields: Json) -> list[ClientEvent | Answer]:
-        """A message that is to be forgotten."""
+        """An item that is to be forgotten."""
         item = self._item_of(fields, "item_delete_invalid_item_id")
         self._items.remove(item)
         gone = self._answer("conversation.item.deleted", item_id=item.item_id)
+        if isinstance(item, CallOutput):
+            return [ev.ToolAnswered(item.call_id, UNANSWERED), gone]
         return [ev.MessageRemoved(item.message_id), gone]
 
     def retrieve(self, fields: Json) -> list[ClientEvent | Answer]:
@@ -72,7 +76,8 @@ class ItemRequests:
         """How much of a reply was played: always answered, clamped to what was sent."""
         item_id = read.string(fields, "item_id", "item_id", MAX_ID_CHARS)
         asked_ms = read.number(fields, "audio_end_ms", "audio_end_ms", 0, MAX_AUDIO_MS)
-        item = self._items.find(item_id)
+        found = self._items.find(item_id)
+        item = found if isinstance(found, Item) else None
         end_ms = min(asked_ms, item.audio_ms) if item else asked_ms
         answer = self._answer(
             "conversation.item.truncated",
@@ -85,9 +90,25 @@ class ItemRequests:
         item.audio_ms = end_ms
         return [ev.ReplyTruncated(item.reply_id, end_ms), answer]
 
-    def _item_of(self, fields: Json, code: str) -> Item:
+    def _added(self, item: AnyItem, place: str | None) -> ClientEvent:
+        match item:
+            case Item():
+                return ev.MessageAdded(item.message_id, item.role, item.text or "", place)
+            case FunctionCall():
+                return ev.ToolCallAdded(item.call, place)
+            case CallOutput():
+                if not self._items.calls(item.call_id):
+                    why = "there is no call of this id in the conversation"
+                    raise PeerError("invalid_tool_call_id", why, param="item.call_id")
+                return ev.ToolAnswered(item.call_id, item.output)
+
+    def _item_of(self, fields: Json, code: str) -> AnyItem:
         item_id = read.string(fields, "item_id", "item_id", MAX_ID_CHARS)
         item = self._items.find(item_id)
         if item is None:
-            raise no_such_item(code, item_id)
+            raise _no_such_item(code)
         return item
+
+
+def _no_such_item(code: str) -> PeerError:
+    return PeerError(code, "there is no item of this id", param="item_id")

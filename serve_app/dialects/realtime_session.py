@@ -15,12 +15,12 @@ from serve_app.dialects import AudioFormat
 from serve_app.dialects import json_fields as read
 from serve_app.dialects import realtime_turns as turns
 from serve_app.dialects.json_text import Json, invalid
+from serve_app.dialects.realtime_tools import MAX_TOOLS, read_choice, read_tools
 
 Kind: TypeAlias = Literal["realtime", "transcription"]
 
 MAX_NAME_CHARS: Final = 100
 MAX_INSTRUCTIONS_CHARS: Final = 32_000
-MAX_TOOLS: Final = 128
 ENDPOINT_RANGE_MS: Final = (100, 5_000)
 """What `silence_duration_ms` is brought into."""
 PREFIX_RANGE_MS: Final = (0, 1_000)
@@ -73,8 +73,10 @@ class Session:
         if "output_modalities" in patch:
             changes["modality"] = modality(patch, "session.output_modalities") or "audio"
         if "tools" in patch:
+            read_tools(patch, "session.tools")
             changes["tools"] = tuple(read.records(patch, "tools", "session.tools", MAX_TOOLS))
         if "tool_choice" in patch:
+            read_choice(patch, "session.tool_choice")
             changes["tool_choice"] = _text_or_record(patch, "tool_choice") or "auto"
         if "tracing" in patch:
             changes["tracing"] = _text_or_record(patch, "tracing")
@@ -184,6 +186,9 @@ class Session:
             answers_turns=self.kind == "realtime" and detection.get("create_response") is True,
             interruptible=detection.get("interrupt_response") is True,
             speaks=self.modality == "audio",
+            tools=read_tools({"tools": list(self.tools)}, "session.tools"),
+            tool_choice=read_choice({"tool_choice": self.tool_choice}, "session.tool_choice"),
+            continues=False,
         )
 
 

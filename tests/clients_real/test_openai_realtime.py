@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from clients.sample_voice import speak
+from tests.clients_real.model_server import CALL, LOOKING
 from tests.e2e.graph import Graph
 
 pytestmark = pytest.mark.timeout(240)
@@ -77,9 +78,9 @@ async def until(connection: Any, kind: str) -> Any:
     raise AssertionError(f"the connection ended before {kind}")
 
 
-async def test_two_turns_and_a_barge_in(embedded: Graph) -> None:
+async def test_two_turns_and_a_barge_in(agent: Graph) -> None:
     """Spoken to, answered, interrupted, and answered again."""
-    async with session(embedded, "any") as (connection, microphone):
+    async with session(agent, "any") as (connection, microphone):
         microphone.say("Do you remember me")
         heard = await until(connection, "conversation.item.input_audio_transcription.completed")
         assert "remember" in heard.transcript
@@ -106,13 +107,13 @@ async def test_two_turns_and_a_barge_in(embedded: Graph) -> None:
         assert (await until(connection, "response.done")).response.status == "completed"
 
 
-async def test_a_key_for_a_browser(embedded: Graph) -> None:
+async def test_a_key_for_a_browser(agent: Graph) -> None:
     """It is asked for with the long one, and opens a session with its settings."""
-    async with AsyncOpenAI(base_url=f"http://{embedded.host}/v1", api_key="any") as client:
+    async with AsyncOpenAI(base_url=f"http://{agent.host}/v1", api_key="any") as client:
         secret = await client.realtime.client_secrets.create(
             session={"type": "realtime", "output_modalities": ["text"]}
         )
-    async with session(embedded, secret.value) as (connection, _):
+    async with session(agent, secret.value) as (connection, _):
         created = await until(connection, "session.updated")
         assert created.session.output_modalities == ["text"]
         content = [{"type": "input_text", "text": "Hello."}]
@@ -120,3 +121,29 @@ async def test_a_key_for_a_browser(embedded: Graph) -> None:
         await connection.conversation.item.create(item=item)
         await connection.response.create()
         assert (await until(connection, "response.output_text.done")).text
+
+
+async def test_a_function(agent: Graph) -> None:
+    """Called after the first words, answered; the next response goes on from there."""
+    function = {"type": "function", "name": CALL["name"], "parameters": {"type": "object"}}
+    async with session(agent, "any") as (connection, _):
+        await connection.session.update(session={"type": "realtime", "tools": [function]})
+        content = [{"type": "input_text", "text": "How is the weather in Oslo?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        await connection.conversation.item.create(item=item)
+        await connection.response.create()
+        called = await until(connection, "response.function_call_arguments.done")
+        assert (called.name, called.arguments) == (CALL["name"], CALL["arguments"])
+        first = await until(connection, "response.done")
+        words, call = first.response.output
+        assert words.content[0].transcript == LOOKING
+        assert (call.type, call.call_id, call.status) == (
+            "function_call",
+            called.call_id,
+            "completed",
+        )
+        output = {"type": "function_call_output", "call_id": call.call_id, "output": "raining"}
+        await connection.conversation.item.create(item=output)
+        await connection.response.create()
+        done = await until(connection, "response.output_audio_transcript.done")
+        assert done.transcript == "It is raining."

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployments.contracts import AudioChunk
+from deployments.contracts import AudioChunk, Message, Tool, ToolCall
 from serve_app import voice_registration
 from serve_app.audio import g711
 from serve_app.conversation.policy import TurnPolicy
@@ -28,6 +28,12 @@ MANUAL = {"audio": {"input": {"turn_detection": None}}}
 def realtime() -> RealtimeDialect:
     """A session with nothing set."""
     return RealtimeDialect(handshake("/v1/realtime"))
+
+
+def typed(text: str) -> dict[str, object]:
+    """What a client types."""
+    content = [{"type": "input_text", "text": text}]
+    return {"type": "message", "role": "user", "content": content}
 
 
 def append(call: OpenCall, pcm: bytes) -> None:
@@ -103,6 +109,43 @@ async def test_audio_changes_its_format_in_mid_call() -> None:
         base64.b64decode(m.fields["delta"]) for m in call.client.of("response.output_audio.delta")
     ]
     assert len(b"".join(sound)) == len(audio_of("Good morning to you.")) // 4
+
+
+@in_virtual_time
+async def test_a_function_of_the_client() -> None:
+    """Called while the first words are spoken, answered at once; the next response knows it all."""
+    call_weather = ToolCall("c1", "weather", '{"place": "Oslo"}')
+    stages = FakeStages(replies=[["Let me see.", call_weather], ["It rains."]])
+    async with open_call(stages, DISCREET, dialect=realtime()) as call:
+        say = call.client.say
+        tools = [{"type": "function", "name": "weather"}]
+        say("session.update", session={"tools": tools, "tool_choice": "required"})
+        say("conversation.item.create", item=typed("Oslo?"))
+        say("response.create")
+        asked = await call.client.until("response.function_call_arguments.done")
+        assert asked.fields["arguments"] == call_weather.arguments_json
+        assert not call.client.of("response.done")
+        output = {"type": "function_call_output", "call_id": "c1", "output": "rain"}
+        say("conversation.item.create", item=output)
+        say("response.create", response={"tool_choice": "none"})
+        first = await call.client.until("response.done")
+        message, called = first.fields["response"]["output"]
+        assert first.fields["response"]["status"] == "completed"
+        assert message["content"][0]["transcript"] == "Let me see."
+        assert (called["name"], called["status"]) == ("weather", "completed")
+        second = await call.client.until("response.done", 2)
+        [message] = second.fields["response"]["output"]
+        assert message["content"][0]["transcript"] == "It rains."
+        assert not call.client.of("error")
+    first, second = [work.request for work in stages.of("llm")]
+    assert (first.tools, first.must_call) == ((Tool("weather", ""),), True)
+    assert (second.tools, second.must_call) == ((), False)
+    assert second.messages == (
+        Message("user", "Oslo?"),
+        Message("assistant", "Let me see."),
+        Message("assistant", "", (call_weather,)),
+        Message("tool", "rain", (), "c1"),
+    )
 
 
 @in_virtual_time

@@ -228,6 +228,7 @@ async def test_tools_are_offered_and_their_calls_put_together(server: Server) ->
             },
         }
     ]
+    assert "tool_choice" not in first
     assert "tools" not in second
     assert second["messages"][2:] == [  # type: ignore[index]
         {
@@ -244,6 +245,16 @@ async def test_tools_are_offered_and_their_calls_put_together(server: Server) ->
         },
         {"role": "tool", "content": "5", "tool_call_id": "a"},
     ]
+
+
+async def test_a_call_can_be_demanded(server: Server) -> None:
+    """As the protocol has it; without tools there is nothing to demand."""
+    async with client(server) as backend:
+        await text_of(
+            backend.reply(ReplyRequest(ASKED.messages, tools=(Tool("a", ""),), must_call=True))
+        )
+        await text_of(backend.reply(ReplyRequest(ASKED.messages, must_call=True)))
+    assert [request.get("tool_choice") for request in server.requests] == ["required", None]
 
 
 def _piece(place: int, id: str | None = None, **function: str) -> dict[str, object]:

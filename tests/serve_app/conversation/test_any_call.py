@@ -21,6 +21,7 @@ from serve_app.conversation.commands import (
     CancelReply,
     ContinueReply,
     EndCall,
+    EndReply,
     RunTool,
     StartReply,
     Tell,
@@ -60,7 +61,11 @@ class Checker:
                 self.running.remove(reply_id)
             case WakeReply(reply_id=reply_id):
                 assert reply_id in self.running
-            case RunTool(reply_id=reply_id) | ContinueReply(reply_id=reply_id):
+            case (
+                RunTool(reply_id=reply_id)
+                | ContinueReply(reply_id=reply_id)
+                | EndReply(reply_id=reply_id)
+            ):
                 assert reply_id == self.live
                 assert reply_id in self.running
             case EndCall():
@@ -211,6 +216,7 @@ class RandomCall:
             ev.MessageAdded("mine", "system", "be kind", self.random.choice(["", "mine", None])),
             ev.MessageRemoved("mine"),
             ev.ConfigChanged(tools=(Tool("open_page", "Show a page."),)),
+            ev.ToolCallAdded(ToolCall("1", "open_page", "{}"), "mine"),
         ]
         self.play(self.random.choice(events))
 
@@ -241,6 +247,8 @@ def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
     seen: set[type] = set()
     for seed in range(25):
         call = RandomCall(policy, seed)
+        page = Tool("open_page", "Show a page.")
+        call.play(ev.ConfigChanged(tools=(page,), continues=seed % 2 == 0))
         for _ in range(STEPS):
             call.step()
         call.play(ev.HangUp())
@@ -251,5 +259,5 @@ def test_any_call_keeps_its_promises(policy: TurnPolicy) -> None:
         assert not call.checker.running
         seen |= {type(one) for one in call.play.all.told} | {type(one) for one in call.play.all}
     wanted = {ReplyFlushed, ReplyDone, CancelReply, say.CallError, EndCall}
-    assert wanted | {RunTool, ContinueReply, say.ToolCalled} <= seen
+    assert wanted | {RunTool, ContinueReply, EndReply, say.ToolCalled} <= seen
     assert (ReplyResumed in seen) is policy.resumes

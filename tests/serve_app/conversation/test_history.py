@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.contracts import Message, ToolCall
-from serve_app.conversation.history import History
+from serve_app.conversation.history import UNANSWERED, History
 
 
 def test_messages_come_in_order_after_the_instructions() -> None:
@@ -78,3 +78,29 @@ def test_what_a_tool_gave_goes_with_its_call() -> None:
     assert history.messages()[1:] == tuple(exchange)
     history.add_exchange([exchange[0], Message("tool", "x" * 11, tool_call_id="1")])
     assert history.messages() == ()
+
+
+def test_one_call_of_a_round_can_be_forgotten() -> None:
+    """With what it gave; the others stay, and the bound counts them alone."""
+    history = History("", 30)
+    first, second = ToolCall("1", "a", "{}"), ToolCall("2", "b", "{}")
+    gave = [Message("tool", text, (), call_id) for text, call_id in (("x", "1"), ("y", "2"))]
+    history.add_exchange((Message("assistant", "", (first, second)), *gave))
+    history.remove("call-1")
+    assert history.messages() == (Message("assistant", "", (second,)), gave[1])
+    history.add_caller("z" * 27)
+    assert len(history.messages()) == 3
+    history.remove("call-2")
+    assert history.messages() == (Message("user", "z" * 27),)
+
+
+def test_a_repeated_id_means_the_last_call() -> None:
+    """Some models number the calls of each round alike."""
+    history = History("", 1_000)
+    call = ToolCall("1", "a", "{}")
+    history.add_call(call)
+    history.add_call(call)
+    history.answer("1", "new")
+    history.answer("9", "unknown")
+    results = [message.content for message in history.messages() if message.role == "tool"]
+    assert results == [UNANSWERED, "new"]

@@ -50,8 +50,8 @@ def test_speculative_reply_is_held_until_the_commit() -> None:
         Tell(say.SpeechStopped(320)),
         Tell(say.FinalTranscript("hello", 0, 320)),
         Tell(ReplyStarted("reply-1")),
-        WakeReply("reply-1"),
         Tell(ReplyText("reply-1", "Hi you.")),
+        WakeReply("reply-1"),
     ]
     play.wait(0)
     assert playout.released

@@ -21,9 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from deployments.contracts import Message, Word
+from deployments.contracts import Message, Tool, ToolCall, Word
 from serve_app.conversation import announcements as say
 from serve_app.conversation.announcements import Announcement
+from serve_app.conversation.tool_choice import ToolChoice
 from serve_app.dialects import Answer, Dialect
 from serve_app.dialects.registry import ROUTES
 from serve_app.dialects.routes import Handshake
@@ -136,8 +137,10 @@ def _plain(value: Any) -> Any:
             return value.hex()
         case tuple():
             return [_plain(item) for item in value]
-        case Message(role=role, content=content):
+        case Message(role=role, content=content) if not (value.tool_calls or value.tool_call_id):
             return [role, content]
+        case Message() | Tool() | ToolCall() | ToolChoice():
+            return {key: _plain(part) for key, part in dataclasses.asdict(value).items()}
         case _:
             return value
 

@@ -217,7 +217,7 @@ async def test_a_store_in_trouble_costs_no_call(
     assert (await Lines(store, KEEP_S).line(line.token, "anna")).resumed is None
     assert asyncio.get_running_loop().time() - began <= TIMEOUT_S
     no_metrics.kept.inc.assert_called_with(tags={"outcome": "failed"})
-    no_metrics.resumed.inc.assert_called_with(tags={"outcome": "failed"})
+    no_metrics.came_back.inc.assert_called_with(tags={"outcome": "failed"})
     store.fails, store.takes_s = False, 0.0
     conversation.turns = 2
     line.keep()
