@@ -105,6 +105,13 @@ class RayStages:
         capacity: SpeechCapacity = await self._tts.call("capacity", retry=False)
         return capacity.first_wait_ms
 
+    def languages(self) -> list[str]:
+        """The languages that recogniser and voice share; none: any, or they are loading."""
+        stt, tts = (
+            set(self.info[s].languages) if s in self.info else set() for s in ("stt", "tts")
+        )
+        return sorted(stt & tts if stt and tts else stt | tts)
+
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""
         return await self._tts.call("voices", retry=True)
