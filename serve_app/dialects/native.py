@@ -18,6 +18,7 @@ from serve_app.conversation.announcements import (
     CallReady,
     FinalTranscript,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -95,6 +96,7 @@ _Plain: TypeAlias = (
     | PartialTranscript
     | ReplyStarted
     | ReplyText
+    | PhraseBegun
     | ReplyFlushed
     | ReplyResumed
     | ReplyDone
@@ -116,6 +118,8 @@ def _fields(announcement: _Plain) -> _Json:
             return {"type": "reply_started", "reply_id": reply_id}
         case ReplyText(reply_id=reply_id, delta=delta):
             return {"type": "reply_text", "reply_id": reply_id, "delta": delta}
+        case PhraseBegun(reply_id=reply_id, text=text, start_ms=start_ms):
+            return {"type": "phrase", "reply_id": reply_id, "text": text, "start_ms": start_ms}
         case ReplyFlushed(reply_id=reply_id):
             return {"type": "flush", "reply_id": reply_id}
         case ReplyResumed(reply_id=reply_id, from_ms=from_ms):

@@ -18,6 +18,7 @@ from serve_app.conversation.announcements import (
     CallReady,
     FinalTranscript,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -138,6 +139,7 @@ class TwilioDialect:
                 | FinalTranscript()
                 | ReplyStarted()
                 | ReplyText()
+                | PhraseBegun()
                 | ReplyDone()
                 | ToolCalled()
                 | TurnTimings()

@@ -167,8 +167,10 @@ function playing(event) {
   const { codec, reply } = call.codecs;
   const from = codec === "opus" ? "Opus" : "PCM";
   const to = reply === "opus" ? "Opus" : "PCM";
-  const begun = speakingAfterMs === undefined ? "" : ` · heard ${Math.round(speakingAfterMs)} ms after the press`;
-  $("line").textContent = `${from} out, ${to} in · buffer ${Math.round(event.targetMs)} ms · ${event.gaps} gaps${begun}`;
+  const begun = speakingAfterMs === undefined ? "" : ` · sending ${Math.round(speakingAfterMs)} ms after the press`;
+  const codecs = from === to ? `${to} both ways` : `${from} out, ${to} in`;
+  const gaps = event.gaps === 1 ? "1 gap" : `${event.gaps} gaps`;
+  $("line").textContent = `${codecs} · buffer ${Math.round(event.targetMs)} ms · ${gaps}${begun}`;
 }
 
 const STATUS = {

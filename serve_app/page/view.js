@@ -139,9 +139,10 @@ function drawAxis(wide) {
   const axis = $("axis");
   if (axis.dataset.wide === String(wide)) return;
   axis.dataset.wide = wide;
-  axis.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((at) => {
-    const tick = make("span", at ? `${wide * at / 1000} s` : "0");
-    tick.style.setProperty("--at", at);
+  const steps = { 1000: 4, 1500: 3, 2000: 4, 3000: 3 }[wide] ?? 5;
+  axis.replaceChildren(...Array.from({ length: steps + 1 }, (_, i) => {
+    const tick = make("span", i ? `${+(wide * i / steps / 1000).toFixed(2)} s` : "0");
+    tick.style.setProperty("--at", i / steps);
     return tick;
   }));
 }

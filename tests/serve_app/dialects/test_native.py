@@ -18,6 +18,7 @@ from serve_app.conversation.announcements import (
     CallReady,
     FinalTranscript,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -42,6 +43,7 @@ _TYPES: dict[type[object], str | None] = {
     FinalTranscript: "final",
     ReplyStarted: "reply_started",
     ReplyText: "reply_text",
+    PhraseBegun: "phrase",
     ReplyAudio: None,
     ReplyFlushed: "flush",
     ReplyResumed: "reply_resumed",
@@ -213,13 +215,22 @@ _announcements = st.one_of(
     st.builds(SpeechStopped, _ms),
     st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
     st.builds(ReplyResumed, st.text(), _ms),
+    st.builds(PhraseBegun, st.text(), st.text(), _ms),
     st.builds(ReplyAudio, st.text(), st.integers(0, 2**32 - 1), st.binary()),
     st.builds(ToolCalled, st.text(), st.text(), st.text(), _objects),
     *[
         st.from_type(kind)
         for kind in get_args(Announcement)
         if kind
-        not in (SpeechStarted, SpeechStopped, FinalTranscript, ReplyResumed, ReplyAudio, ToolCalled)
+        not in (
+            SpeechStarted,
+            SpeechStopped,
+            FinalTranscript,
+            ReplyResumed,
+            PhraseBegun,
+            ReplyAudio,
+            ToolCalled,
+        )
     ],
 )
 
