@@ -185,10 +185,10 @@ class Tab:
         """What an element says."""
         return await self.evaluate(f"document.querySelector('{selector}').innerText")
 
-    async def picture(self, path: Path) -> None:
+    async def picture(self) -> bytes:
         """What is to be seen, as a PNG."""
         shot = await self.command("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
 
 @contextlib.asynccontextmanager

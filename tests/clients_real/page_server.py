@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import socket
 import struct
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,9 +30,9 @@ _Event = TypeVar("_Event")
 class Peer:
     """The server's side of one call."""
 
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
-        self.query = dict(socket.query_params)
+    def __init__(self, websocket: WebSocket) -> None:
+        self.socket = websocket
+        self.query = dict(websocket.query_params)
         self.dialect = NativeDialect(self.query)
 
     async def ready(self) -> None:
@@ -100,10 +101,11 @@ class Server:
             return {"data": [{"name": "anna"}, {"name": "en-us"}]}
 
         @app.websocket("/ws")
-        async def call(socket: WebSocket) -> None:
-            await socket.accept()
+        async def call(websocket: WebSocket) -> None:
+            offered = websocket.scope["subprotocols"]
+            await websocket.accept("parley" if "parley" in offered else None)
             with contextlib.suppress(WebSocketDisconnect):
-                await self.script(Peer(socket))
+                await self.script(Peer(websocket))
 
         return app
 
@@ -112,18 +114,20 @@ class Server:
 async def serving(script: Script, readiness: dict[str, Any] | None = None) -> AsyncIterator[Server]:
     """The server, on a port of its own."""
     server = Server(script, readiness)
-    config = uvicorn.Config(server.app(), port=0, log_level="warning", ws="websockets-sansio")
+    config = uvicorn.Config(
+        server.app(), lifespan="off", log_level="warning", ws="websockets-sansio"
+    )
     running = uvicorn.Server(config)
-    task = asyncio.create_task(running.serve())
-    while not running.started:
-        await asyncio.sleep(0.01)
-    server.port = running.servers[0].sockets[0].getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0))
+    server.port = listening.getsockname()[1]
+    # The socket takes connections from here on, so nobody has to wait for uvicorn.
+    task = asyncio.create_task(running.serve(sockets=[listening]))
     try:
         yield server
     finally:
-        running.should_exit = True
-        running.force_exit = True
+        running.should_exit = running.force_exit = True
         await task
+        listening.close()
 
 
 def tone(ms: int, rate: int = 16_000) -> bytes:
