@@ -13,7 +13,7 @@
     conversation/  every decision, pure                  breaker    a failing stage rests (pure)
     dialects/      wire protocols, pure                  errors     the error tree
     audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
-    rest/          HTTP endpoints
+    rest/          HTTP endpoints                        page/      what a browser gets at `/`
 
 Calls run downwards: ingress → call → conversation for what to do, reply and stages to do it.
 """

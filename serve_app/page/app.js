@@ -115,12 +115,14 @@ function hangUp() {
 
 function happened(event) {
   switch (event.type) {
-    case "state": return connected(event);
+    case "state": return connected(event.state);
+    case "back": return conversation.note(event.resumed ? "The connection is back." : "The connection was lost. A new conversation begins.");
     case "retry": return retrying(event);
     case "ended": return ended(event);
     case "level": return drawLevel("level-in", event.level);
     case "speaking": speakingAfterMs = event.afterMs; return undefined;
-    case "error": if (state === "live") showProblem("Something went wrong.", event.message); break;
+    case "error": failed(event); break;
+    case "reply_started": hideProblem(); break;
     case "played": playing(event); break;
     default:
   }
@@ -128,11 +130,14 @@ function happened(event) {
   return undefined;
 }
 
-function connected({ state: now, again, resumed }) {
-  setState(now);
-  if (now !== "live") return;
-  hideProblem();
-  if (again) conversation.note(resumed ? "The connection is back." : "The connection was lost. A new conversation begins.");
+function connected(next) {
+  setState(next);
+  if (next === "live") hideProblem();
+}
+
+function failed({ code, message }) {
+  const told = state !== "live" || code === "resume_unavailable";
+  if (!told) showProblem("Something went wrong.", message);
 }
 
 function retrying({ reason, waitMs }) {
@@ -236,7 +241,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("stop").disabled) call?.interrupt();
 });
 addEventListener("online", () => call?.hurry());
-addEventListener("pagehide", () => call?.end());
+addEventListener("pagehide", () => call && hangUp());
 
 /* The picture, once a frame. */
 

@@ -1,7 +1,7 @@
 // How long to wait before the next try. Pure.
 
 export class Backoff {
-  constructor({ firstMs = 500, mostMs = 8000, tries = 12, random = Math.random } = {}) {
+  constructor({ firstMs = 250, mostMs = 8000, tries = 12, random = Math.random } = {}) {
     Object.assign(this, { firstMs, mostMs, tries, random, count: 0 });
   }
 

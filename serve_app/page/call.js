@@ -11,11 +11,11 @@ const SERVER_FULL_MS = 5000; // where the server does not say when to try again
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 
 const RETRIED = new Set(["at_capacity", "not_ready", "rate_limit_exceeded"]);
-const FINAL_CLOSES = new Set([1000, 1001, 1003, 1008, 1009]);
+const LOST_CLOSES = new Set([1005, 1006, 1011, 1012, 1013]); // any other is the server's decision
 
 /**
  * `onEvent` takes what happens: the server's events, with local times in ms (`now`, and `voiceAt`
- * for the caller's last sound), and the call's own: state, sounded, played, level, lost, retry.
+ * for the caller's last sound), and the call's own: state, back, typed, speaking, sounded, played, flushed, level, retry, ended.
  */
 export class Call {
   constructor({ pageUrl, settings, onEvent }) {
@@ -28,6 +28,7 @@ export class Call {
     this.muted = false;
     this.speaks = false;
     this.resume = null;
+    this.unanswered = null; // a typed turn that nothing was heard about yet
     this.reply = null;
     /** Resolved when it is open for the first time, or over. */
     this.whenLive = new Promise((resolve) => { this.arrived = resolve; });
@@ -66,6 +67,7 @@ export class Call {
 
   connect() {
     const { voice, language, key } = this.settings();
+    this.asked = this.resume;
     const url = callUrl(this.pageUrl, { ...this.codecs, voice, language, resume: this.resume });
     const socket = new WebSocket(url, key ? ["parley", KEY_PROTOCOL + key] : []);
     socket.binaryType = "arraybuffer";
@@ -89,18 +91,23 @@ export class Call {
   react(event) {
     switch (event.type) {
       case "ready": return this.begin(event);
-      case "reply_started": return this.play(event.reply_id, 0);
+      case "resumed": return this.back(true, event.last_turn);
+      case "reply_started":
+        this.unanswered = null;
+        return this.play(event.reply_id, 0);
       case "reply_resumed": return this.play(event.reply_id, event.from_ms);
       case "flush": return this.flush(event.reply_id);
       case "reply_done": return this.sound?.tell({ do: "end", reply: event.reply_id });
-      case "error": this.refusal = event; return undefined;
+      case "error":
+        this.refusal = event;
+        return event.code === "resume_unavailable" ? this.back(false) : undefined;
       case "moving": this.resume = event.resume ?? this.resume; return undefined;
       default: return undefined;
     }
   }
 
   begin(ready) {
-    const again = this.lost;
+    const isNew = this.lost && !this.asked;
     this.lost = false;
     this.refusal = null;
     this.backoff.reset();
@@ -110,8 +117,17 @@ export class Call {
     this.encoder = newEncoder(this.codecs.codec, this.sound?.rate, (message) => this.send(message));
     this.open_ = true;
     this.arrived();
-    this.emit({ type: "state", state: "live", again, resumed: Boolean(ready.resumed) });
+    this.emit({ type: "state", state: "live" });
+    if (isNew) this.back(false);
     for (const { samples, endedAt } of this.early.splice(0)) this.frame(samples, endedAt);
+  }
+
+  /** The line was made again: what was typed and not taken is said once more. */
+  back(resumed, lastTurn = null) {
+    this.emit({ type: "back", resumed });
+    if (this.unanswered !== null && this.unanswered !== lastTurn) {
+      this.say({ type: "text", text: this.unanswered });
+    }
   }
 
   frame(samples, endedAt) {
@@ -184,11 +200,11 @@ export class Call {
     if (refusal && RETRIED.has(refusal.code) && !wasOpen) {
       const leastMs = (refusal.retry_after_s ?? SERVER_FULL_MS / 1000) * 1000;
       this.again(refusal.code, leastMs);
-    } else if (FINAL_CLOSES.has(code)) {
-      this.fail(code === 1000 ? "hung_up" : refusal?.code ?? "refused", refusal?.message);
-    } else {
+    } else if (LOST_CLOSES.has(code)) {
       this.lost ||= wasOpen;
       this.again("lost", 0);
+    } else {
+      this.fail(code === 1000 ? "hung_up" : refusal?.code ?? "refused", refusal?.message);
     }
   }
 
@@ -210,6 +226,7 @@ export class Call {
   }
 
   typed(text) {
+    this.unanswered = text;
     this.say({ type: "text", text });
     this.emit({ type: "typed", text });
   }

@@ -14,14 +14,14 @@ const PROBLEMS = {
   lost: ["The connection broke.", "It is being made again."],
   unreachable: ["The server does not answer.", "Check the network, then press Talk."],
   session_expired: ["The call has ended.", "It reached the server's limit of silence or length. Press Talk for another."],
+  superseded: ["The call goes on elsewhere.", "Another window has taken it over."],
   refused: ["The server refused the call.", ""],
 };
 
-const KEY_CODES = new Set(["invalid_api_key", "missing_api_key", "unauthorized", "expired_api_key"]);
 
 /** {title, text, key}: `key` where the server asks who calls. `message` is the server's own. */
 export function problemOf(code, message = "") {
-  if (KEY_CODES.has(code)) {
+  if (code === "invalid_api_key") {
     return { title: "This server asks for a key.", text: message, key: true };
   }
   const [title, text] = PROBLEMS[code] ?? [PROBLEMS.refused[0], message];

@@ -268,7 +268,7 @@ async def test_tries_are_spaced_and_end(tab: Tab) -> None:
         return [...waits, backoff.next()];
         """,
     )
-    assert waits == [500, 1000, 2000, 5000, 8000, 8000, None, 500]
+    assert waits == [250, 500, 1000, 5000, 4000, 8000, None, 250]
 
 
 async def test_messages_of_the_protocol(tab: Tab) -> None:

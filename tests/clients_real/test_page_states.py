@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
 import wave
 from collections.abc import Awaitable, Callable
@@ -130,7 +129,7 @@ async def test_the_server_wants_a_key(tmp_path: Path) -> None:
     async def script(peer: Peer) -> None:
         shown.append(list(peer.socket.scope["subprotocols"]))
         if len(shown) == 1:
-            await refusing(PeerError("invalid_api_key", "a key is needed"))(peer)
+            await refusing(PeerError("invalid_api_key", "a key is needed", close_code=3000))(peer)
         else:
             await polite(peer)
 
@@ -187,25 +186,40 @@ async def test_a_line_that_breaks_is_made_again(tmp_path: Path) -> None:
 
 
 async def test_a_resumed_call(tmp_path: Path) -> None:
-    """Where `ready` has a token, the next connection shows it."""
+    """Where `ready` has a token the next connection shows it; what was typed and not taken is said
+    again, in the same conversation or, where the token is of no use any more, in a new one."""
     asked: list[str | None] = []
+    typed: list[str] = []
 
     async def script(peer: Peer) -> None:
         asked.append(peer.query.get("resume"))
-        ready = {"type": "ready", "call_id": "c", "resume": f"token-{len(asked)}"}
-        await peer.socket.send_text(json.dumps({**ready, "resumed": len(asked) > 1}))
+        await peer.socket.send_json({"type": "ready", "call_id": "c", "resume": f"t{len(asked)}"})
+        if len(asked) == 2:
+            await peer.socket.send_json({"type": "resumed", "last_turn": "before", "heard": ""})
+        if len(asked) == 3:
+            await peer.say(say.CallError("resume_unavailable", "too old"))
+        typed.append((await peer.hear(TextTyped)).text)
         if len(asked) < 3:
-            await peer.hear(AudioReceived)
             await peer.socket.close(1011)
-        else:
-            await peer.stay()
+            return
+        await peer.say(say.ReplyStarted("r1"), say.ReplyText("r1", "At last."))
+        await peer.say(say.ReplyDone("r1", "completed", "At last."))
+        await peer.stay()
 
     async with serving(script) as server, browsing(tmp_path, GRANTED) as tab:
         await tab.open(server.url)
-        await tab.click("#talk")
-        await tab.until("document.querySelectorAll('.note').length === 2")
-        assert "The connection is back" in await tab.text(".note")
-    assert asked == [None, "token-1", "token-2"]
+        await tab.write("#text", "hello")
+        await tab.until("document.querySelector('.agent.done')")
+        notes = await tab.evaluate(
+            "[...document.querySelectorAll('.note')].map((n) => n.innerText)"
+        )
+        assert await tab.evaluate("document.querySelector('#problem').hidden")
+    assert asked == [None, "t1", "t2"]
+    assert typed == ["hello"] * 3
+    assert [note.split(".")[0] for note in notes] == [
+        "The connection is back",
+        "The connection was lost",
+    ]
 
 
 async def test_a_flush_is_silent_at_once_and_reports_what_was_played(tmp_path: Path) -> None:
