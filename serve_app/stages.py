@@ -107,10 +107,9 @@ class RayStages:
 
     def languages(self) -> list[str]:
         """The languages that recogniser and voice share; none: any, or they are loading."""
-        stt, tts = (
-            set(self.info[s].languages) if s in self.info else set() for s in ("stt", "tts")
-        )
-        return sorted(stt & tts if stt and tts else stt | tts)
+        named = (self.info[stage].languages for stage in ("stt", "tts") if stage in self.info)
+        sets = [set(codes) for codes in named if codes]
+        return sorted(set.intersection(*sets)) if sets else []
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""

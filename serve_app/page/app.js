@@ -34,16 +34,23 @@ async function watchReadiness() {
       await offerVoices();
       return;
     }
-    showProblem("The models are loading.", loadingOf(body.stages), { busy: true });
+    notYet("Loading", "The models are loading.", loadingOf(body.stages));
   } catch {
-    const { title } = problemOf("unreachable");
-    showProblem(title, "Trying again.");
+    notYet("Not connected", problemOf("unreachable").title, "Trying again.");
   }
   setTimeout(watchReadiness, READY_EVERY_MS);
 }
 
+function notYet(status, title, text) {
+  if (call) return;
+  $("status").textContent = status;
+  showProblem(title, text, { busy: true });
+}
+
 function hideWhenIdle() {
-  if (!call) hideProblem();
+  if (call) return;
+  hideProblem();
+  setState("idle");
 }
 
 async function offerVoices() {
@@ -149,13 +156,12 @@ function retrying({ reason, waitMs }) {
 function countDown(waiting, { title, text }, until) {
   if (waiting !== call || state === "live") return;
   const left = Math.ceil((until - performance.now()) / 1000);
+  // A screen reader is told once, and does not hear the seconds.
+  $("countdown").textContent = left > 0 ? ` · trying again in ${left} s` : "";
   if (left < 1) return;
-  const again = `Trying again in ${left} s.`;
-  // A screen reader is told once: what only counts is left out of the live region.
   if ($("problem").hidden || $("problem-title").textContent !== title) {
     showProblem(title, text, { busy: true, retry: true });
   }
-  $("status").textContent = again;
   setTimeout(() => countDown(waiting, { title, text }, until), 250);
 }
 
@@ -185,6 +191,7 @@ const STATUS = {
 
 function setState(next) {
   state = next;
+  $("countdown").textContent = "";
   const calling = state !== "idle";
   const speaking = Boolean(call?.speaks);
   document.body.className = [

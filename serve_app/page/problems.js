@@ -28,7 +28,7 @@ export function problemOf(code, message = "") {
   return { title, text: text || message, key: false };
 }
 
-const STAGES = { stt: "speech recognition", llm: "language model", tts: "voice" };
+const STAGES = { stt: "Speech recognition", llm: "Language model", tts: "Voice" };
 
 /** What the stages of /readyz still do, in a sentence. */
 export function loadingOf(stages = {}) {

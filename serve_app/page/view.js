@@ -123,6 +123,7 @@ export function drawLatency(latency, waiting, now, axis) {
   $("total").textContent = Math.round(total);
   $("bar").classList.toggle("running", Boolean(waiting));
   drawBar($("bar"), parts, wide);
+  if (waiting) $("bar").setAttribute("aria-label", "Waiting for the answer");
   drawAxis(wide);
   if (!waiting) drawLegend(parts);
 }
@@ -166,12 +167,17 @@ export function drawLevel(id, level) {
 }
 
 export function showProblem(title, text, { busy = false, key = false, retry = false } = {}) {
-  $("problem-title").textContent = title;
-  $("problem-text").textContent = text;
+  write("problem-title", title);
+  write("problem-text", text);
   $("problem").classList.toggle("busy", busy);
   $("key-form").hidden = !key;
   $("retry").hidden = !retry;
   $("problem").hidden = false;
+}
+
+/** What stays as it is is not written: a live region would read it out again. */
+function write(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
 
 export function hideProblem() {

@@ -114,7 +114,9 @@ async def test_the_server_is_full(tmp_path: Path) -> None:
     async with serving(refusing(full, full)) as server, browsing(tmp_path, GRANTED) as tab:
         await tab.open(server.url)
         await tab.click("#talk")
-        await tab.until("document.querySelector('#status').innerText.includes('Trying again in')")
+        await tab.until(
+            "document.querySelector('#countdown').innerText.includes('trying again in')"
+        )
         assert "All lines are busy" in await tab.text("#problem")
         assert await tab.text("#talk") == "Hang up"
         await tab.click("#retry")
@@ -150,8 +152,9 @@ async def test_the_models_are_loading(tmp_path: Path) -> None:
         await tab.open(server.url)
         await tab.until("document.querySelector('#problem').innerText.includes('40 %')")
         told = await tab.text("#problem")
-        assert "language model: loading weights, 40 %" in told
-        assert "speech recognition" not in told
+        assert "Language model: loading weights, 40 %" in told
+        assert "Speech recognition" not in told
+        assert await tab.text("#status") == "Loading"
         server.readiness = READY
         await tab.until("document.querySelector('#problem').hidden")
         await tab.until("document.querySelectorAll('#voice option').length === 3")
@@ -355,5 +358,6 @@ async def test_without_eyes_or_pointer(tmp_path: Path) -> None:
         await tab.evaluate("document.querySelector('#talk').focus()")
         await tab.press("Enter", 13)
         await tab.until("document.querySelector('#status').innerText === 'Listening'")
-        live = "[...document.querySelectorAll('[aria-live],[role=status],[role=alert],[role=log]')]"
-        assert await tab.evaluate(f"{live}.map((e) => e.id)") == ["status", "problem"]
+        live = "[aria-live],[role=status],[role=alert],[role=log],output"
+        found = f"[...document.querySelectorAll('{live}')].map((e) => e.id)"
+        assert await tab.evaluate(found) == ["status", "problem"]
