@@ -107,9 +107,11 @@ class RayStages:
 
     def languages(self) -> list[str]:
         """The languages that recogniser and voice share; none: any, or they are loading."""
-        named = (self.info[stage].languages for stage in ("stt", "tts") if stage in self.info)
-        sets = [set(codes) for codes in named if codes]
-        return sorted(set.intersection(*sets)) if sets else []
+        common: set[str] = set()
+        for stage in ("stt", "tts"):
+            codes = set(self.info[stage].languages) if stage in self.info else set[str]()
+            common = common & codes if common and codes else common | codes
+        return sorted(common)
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""
