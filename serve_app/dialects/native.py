@@ -47,7 +47,10 @@ _Json: TypeAlias = Mapping[str, object]
 
 def refusal(error: PeerError) -> list[str | bytes]:
     """Why there is no call, in both forms."""
-    return _error(error.code, error.message)
+    fields: dict[str, object] = {"type": "error", "code": error.code, "message": error.message}
+    if error.retry_after_s is not None:
+        fields["retry_after_s"] = error.retry_after_s
+    return [dump(fields), _ERROR + utf8(error.message)]
 
 
 class NativeDialect:
