@@ -43,7 +43,6 @@ async def test_a_spoken_question_is_answered_aloud(embedded: Graph, tmp_path: Pa
     async with page(embedded, tmp_path, SAMPLE_QUESTION) as tab:
         assert tab.received_bytes < 60_000
         await tab.click("#talk")
-        await tab.until("document.querySelector('.you.speaking p')?.innerText.includes('want')")
         await tab.until("document.querySelector('.you.done')")
         # The small recogniser may hear another last word through the browser's noise suppression.
         assert (await tab.text(".you p")).startswith("i want to talk about my")

@@ -180,6 +180,7 @@ async def test_a_line_that_breaks_is_made_again(tmp_path: Path) -> None:
         await tab.open(server.url)
         await tab.click("#talk")
         await tab.until("document.querySelector('.note')")
+        assert await tab.text(".you.lost p") == "half a"  # shown as it was heard
         assert "A new conversation begins" in await tab.text(".note")
         assert await tab.text("#status") == "Listening"
         assert await tab.evaluate("document.querySelector('#problem').hidden")
