@@ -212,6 +212,7 @@ def _greet(plan: Plan, after_s: float) -> None:
     choice = "" if plan.port == 8000 else f" URL={url}"
     print(
         f"Ready after {after_s:.1f} s: {url}\n"
+        f"  talk, in a browser:         http://{plan.address}/\n"
         f"  talk, in another terminal:  make talk{choice}\n"
         f"  with a recording:           make talk{choice} FILE=question.wav\n"
         f"  with the microphone:        make talk{choice} MIC=1\n"

@@ -15,6 +15,7 @@
     audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
     rest/          HTTP endpoints                        resume/    conversations that outlive
     voice_registration   recording → voice                          their connection
+    page/          what a browser gets at `/`
 
 Calls run downwards: ingress → call → conversation for what to do, reply and stages to do it.
 """

@@ -41,6 +41,7 @@ from serve_app.dialects.routes import Handshake, Post
 from serve_app.errors import PeerError, Stage, StageError
 from serve_app.load import Load
 from serve_app.load_watch import watch
+from serve_app.page import router as page_router
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
 from serve_app.rest.body import read_body
@@ -82,6 +83,7 @@ def _door() -> Door:
 
 api = FastAPI(title="Parley", docs_url=None, redoc_url=None)
 api.add_middleware(Doorkeeper, door=_door)
+api.include_router(page_router)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -156,7 +158,10 @@ class Ingress:
 
     @api.get("/readyz")
     async def readyz(self) -> JSONResponse:
-        """200 once every stage is loaded and warm, 503 before; what each stage does."""
+        """200 once every stage is loaded and warm, 503 before; what each stage does.
+
+        `languages`: those that a call may ask for; none listed: any.
+        """
         ready = self._warming.done()
         told = {} if ready else await asyncio.to_thread(progress.told)
         stages = {
@@ -164,7 +169,12 @@ class Ingress:
             for stage in STAGES
         }
         return JSONResponse(
-            {"ready": ready, "stages": stages, "calls": self._admission.calls},
+            {
+                "ready": ready,
+                "stages": stages,
+                "calls": self._admission.calls,
+                "languages": self._stages.languages(),
+            },
             status_code=200 if ready else 503,
         )
 

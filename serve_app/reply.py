@@ -222,6 +222,8 @@ class Reply:
             self._changed.clear()
             first = not self._playout.started
             while (piece := self._playout.take(now)) is not None:
+                for text, start_ms in self._playout.begun():
+                    self._send(say.PhraseBegun(self._reply_id, text, start_ms))
                 self._send_audio(self._downlink.encode(piece.pcm, piece.rate))
                 if first:
                     first = False

@@ -126,6 +126,14 @@ class RayStages:
             await stream.transcribe(pcm[:end], 1, final=False)
         return await stream.transcribe(pcm, 1, final=True)
 
+    def languages(self) -> list[str]:
+        """The languages that recogniser and voice share; none: any, or they are loading."""
+        common: set[str] = set()
+        for stage in ("stt", "tts"):
+            codes = set(self.info[stage].languages) if stage in self.info else set[str]()
+            common = common & codes if common and codes else common | codes
+        return sorted(common)
+
     async def voices(self) -> tuple[Voice, ...]:
         """The voices that may be asked for. Raises StageError."""
         return await self._tts.call("voices", retry=True)

@@ -14,12 +14,19 @@ from serve_app.errors import PeerError
 
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Paths for everybody: they say whether the server lives, and take nothing."""
+PAGE: Final = "/page/"
+"""Below it are the page's files, which are no secret: the page itself asks for the key."""
 SAFE: Final = frozenset({"GET", "HEAD"})
 """Methods without side effects: a page elsewhere may send them, and a browser keeps what is
 answered from it."""
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Of a request's path, query and headers together."""
+
+
+def is_open(path: str) -> bool:
+    """Whether everybody may look at it."""
+    return path in OPEN or path == "/" or path.startswith(PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Gate:
         if _size(knock) > MAX_HEAD_BYTES:
             text = f"a request's head may have {MAX_HEAD_BYTES} bytes"
             raise PeerError("head_too_large", text, close_code=1009, status=431)
-        if knock.path in OPEN and method in SAFE:
+        if is_open(knock.path) and method in SAFE:
             return NOBODY
         if method not in SAFE:
             self.origins.check(knock.headers)

@@ -108,6 +108,15 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
+class PhraseBegun:
+    """The audio that follows speaks `text`, from `start_ms` into the reply."""
+
+    reply_id: str
+    text: str
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAudio:
     """The next piece of the reply's audio: int16 samples, or one Opus packet."""
 
@@ -199,6 +208,7 @@ Announcement: TypeAlias = (
     | FinalTranscript
     | ReplyStarted
     | ReplyText
+    | PhraseBegun
     | ReplyAudio
     | ReplyFlushed
     | ReplyResumed

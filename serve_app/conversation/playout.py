@@ -68,6 +68,7 @@ class Playout:
         self._released = released
         self._paused = False
         self._phrases: list[_Phrase] = []
+        self._begun = 0
         self._unheard: deque[AudioSlice] = deque()
         self._unsent: deque[AudioSlice] = deque()
         self._pushed_ms = 0.0
@@ -133,6 +134,14 @@ class Playout:
         self._furthest_ms = max(self._furthest_ms, self._sent_ms)
         self._dry_at = max(self._dry_at, now) + (piece.end_ms - piece.start_ms) / 1000
         return piece
+
+    def begun(self) -> list[tuple[str, int]]:
+        """The phrases whose first audio has left since the last time: text, and where in ms."""
+        new = self._phrases[self._begun :]
+        begun = [phrase for phrase in new if phrase.length_ms and phrase.start_ms < self._sent_ms]
+        if begun:
+            self._begun = self._phrases.index(begun[-1], self._begun) + 1
+        return [(phrase.text, round(phrase.start_ms)) for phrase in begun]
 
     def next_at(self, now: float) -> float | None:
         """When the next piece may leave; None while there is none to send."""

@@ -21,6 +21,7 @@ from serve_app.conversation.announcements import (
     FinalTranscript,
     Moving,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -50,7 +51,10 @@ _Json: TypeAlias = Mapping[str, object]
 
 def refusal(error: PeerError) -> list[str | bytes]:
     """Why there is no call, in both forms."""
-    return _error(error.code, error.message)
+    fields: dict[str, object] = {"type": "error", "code": error.code, "message": error.message}
+    if error.retry_after_s is not None:
+        fields["retry_after_s"] = error.retry_after_s
+    return [dump(fields), _ERROR + utf8(error.message)]
 
 
 class NativeDialect:
@@ -103,6 +107,7 @@ _Plain: TypeAlias = (
     | PartialTranscript
     | ReplyStarted
     | ReplyText
+    | PhraseBegun
     | ReplyFlushed
     | ReplyResumed
     | ReplyDone
@@ -125,6 +130,8 @@ def _fields(announcement: _Plain) -> _Json:
             return {"type": "reply_started", "reply_id": reply_id}
         case ReplyText(reply_id=reply_id, delta=delta):
             return {"type": "reply_text", "reply_id": reply_id, "delta": delta}
+        case PhraseBegun(reply_id=reply_id, text=text, start_ms=start_ms):
+            return {"type": "phrase", "reply_id": reply_id, "text": text, "start_ms": start_ms}
         case ReplyFlushed(reply_id=reply_id):
             return {"type": "flush", "reply_id": reply_id}
         case ReplyResumed(reply_id=reply_id, from_ms=from_ms):

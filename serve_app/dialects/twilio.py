@@ -20,6 +20,7 @@ from serve_app.conversation.announcements import (
     FinalTranscript,
     Moving,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -143,6 +144,7 @@ class TwilioDialect:
                 | FinalTranscript()
                 | ReplyStarted()
                 | ReplyText()
+                | PhraseBegun()
                 | ReplyDone()
                 | ToolCalled()
                 | VoiceRegistered()

@@ -62,7 +62,8 @@ class Rig:
 
 @in_virtual_time
 async def test_a_reply_reports_its_progress_under_its_id() -> None:
-    """Text as it is written, the first sound, the end; audio goes straight to the client."""
+    """Text as it is written, the first sound, the end; audio, and what it says, goes straight to
+    the client."""
     rig = Rig(FakeStages(replies=[[0.25, "Good ", 0.1, "morning to you."]]))
     await rig.start()
     assert rig.events == [
@@ -71,8 +72,10 @@ async def test_a_reply_reports_its_progress_under_its_id() -> None:
         ev.ReplySpeaking("reply-7", 250, 0),
         ev.ReplyFinished("reply-7"),
     ]
-    assert {item.reply_id for item in rig.sent if isinstance(item, say.ReplyAudio)} == {"reply-7"}
-    assert len(rig.sent) == len([i for i in rig.sent if isinstance(i, say.ReplyAudio)])
+    assert rig.sent[0] == say.PhraseBegun("reply-7", "Good morning to you.", 0)
+    audio = [item for item in rig.sent[1:] if isinstance(item, say.ReplyAudio)]
+    assert rig.sent[1:] == audio
+    assert {item.reply_id for item in audio} == {"reply-7"}
     assert rig.pcm == audio_of("Good morning to you.")
 
 

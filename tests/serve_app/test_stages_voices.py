@@ -80,3 +80,18 @@ async def test_a_voice_is_deleted() -> None:
     handle = FakeHandle(delete_voice=[[None]])
     await stages_over(handle).delete_voice("anna")
     assert handle.requests == ["anna"]
+
+
+def test_languages_that_may_be_asked_for() -> None:
+    """Those that recogniser and voice share; one that takes any does not limit the other."""
+    stages = RayStages.__new__(RayStages)
+    for stt, tts, shared in (
+        (("en",), ("de", "en"), ["en"]),
+        ((), ("fr", "de"), ["de", "fr"]),
+        (("en",), (), ["en"]),
+        ((), (), []),
+    ):
+        stages.info = {"stt": StageInfo("a", languages=stt), "tts": StageInfo("b", languages=tts)}
+        assert stages.languages() == shared
+    stages.info = {}
+    assert stages.languages() == []

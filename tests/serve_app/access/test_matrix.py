@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from serve_app.access import key_file
-from serve_app.access.gate import MAX_HEAD_BYTES, OPEN
+from serve_app.access.gate import MAX_HEAD_BYTES, OPEN, is_open
 from serve_app.access.key_ring import new_key
 from serve_app.access.settings import KeyLimits
 from serve_app.dialects import twilio_signature
@@ -49,7 +49,7 @@ def endpoints() -> list[Endpoint]:
     for route in api.routes:
         path = re.sub(r"\{[^}]*\}", "x", getattr(route, "path"))  # noqa: B009
         found += [Endpoint(path, method) for method in getattr(route, "methods", None) or [None]]
-    return [endpoint for endpoint in found if endpoint.path not in OPEN]
+    return [endpoint for endpoint in found if not is_open(endpoint.path)]
 
 
 ENDPOINTS = endpoints()
@@ -164,10 +164,11 @@ def test_there_is_a_matrix() -> None:
 
 
 async def test_no_key(server: Server) -> None:
-    """Nothing but the two open paths answers."""
+    """Nothing but the two open paths and the page answers."""
     assert await everywhere(server.app) == UNAUTHORISED
     async with web(server.app) as client:
         assert [(await client.get(path)).status_code for path in sorted(OPEN)] == [200, 200]
+        assert [(await client.get(path)).status_code for path in ("/", "/page/app.js")] == [200] * 2
         assert (await client.get("/no/such/path")).status_code == 401
         assert (await client.post("/healthz")).status_code == 401
 

@@ -266,3 +266,25 @@ def test_what_the_caller_still_has_to_hear() -> None:
     playout.resume()
     drive(playout, 9.0, 20.0)
     assert playout.unplayed_ms(20.0) == 0
+
+
+def test_phrases_are_told_when_their_first_audio_leaves() -> None:
+    """Once each, a recalled one not again, one that the voice failed on never."""
+    playout = Playout(PlayoutPolicy())
+    playout.begin_phrase("one")
+    playout.push(AudioChunk(bytes(3_200), 16_000))
+    playout.end_phrase()
+    playout.begin_phrase("failed")
+    playout.begin_phrase("two")
+    playout.push(AudioChunk(bytes(32_000), 16_000))
+    assert playout.begun() == []
+    playout.take(0.0)
+    assert playout.begun() == [("one", 0)]
+    playout.pause(0.0)
+    playout.resume()
+    playout.take(0.0)
+    assert playout.begun() == []
+    while playout.take(0.0):
+        pass
+    assert playout.begun() == [("two", 100)]
+    assert playout.begun() == []

@@ -13,6 +13,7 @@ from serve_app.conversation.announcements import (
     CallError,
     ConversationResumed,
     FinalTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyResumed,
     ReplyStarted,
@@ -32,6 +33,7 @@ _special = {
     FinalTranscript: st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
     # A request's id comes from the dialect itself: none, or one that `/v1/tts` gives.
     ReplyStarted: st.builds(ReplyStarted, _ids, st.sampled_from([None, "whole", "25"])),
+    PhraseBegun: st.builds(PhraseBegun, _ids, st.text(), _ms),
     ReplyResumed: st.builds(ReplyResumed, _ids, _ms),
     ReplyAudio: st.builds(ReplyAudio, _ids, st.integers(1, 2**32 - 1), st.binary()),
     ToolCalled: st.builds(ToolCalled, _ids, st.text(), st.text(), _arguments),

@@ -20,6 +20,7 @@ from serve_app.conversation.announcements import (
     FinalTranscript,
     Moving,
     PartialTranscript,
+    PhraseBegun,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -34,7 +35,7 @@ from serve_app.conversation.announcements import (
 )
 from serve_app.conversation.events import AudioReceived, HangUp
 from serve_app.dialects import Dialect
-from serve_app.dialects.native import MAX_BINARY_BYTES, NativeDialect
+from serve_app.dialects.native import MAX_BINARY_BYTES, NativeDialect, refusal
 from serve_app.errors import PeerError
 
 _TYPES: dict[type[object], str | None] = {
@@ -47,6 +48,7 @@ _TYPES: dict[type[object], str | None] = {
     FinalTranscript: "final",
     ReplyStarted: "reply_started",
     ReplyText: "reply_text",
+    PhraseBegun: "phrase",
     ReplyAudio: None,
     ReplyFlushed: "flush",
     ReplyResumed: "reply_resumed",
@@ -221,6 +223,7 @@ _announcements = st.one_of(
     st.builds(SpeechStopped, _ms),
     st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
     st.builds(ReplyResumed, st.text(), _ms),
+    st.builds(PhraseBegun, st.text(), st.text(), _ms),
     st.builds(ReplyAudio, st.text(), st.integers(0, 2**32 - 1), st.binary()),
     st.builds(ToolCalled, st.text(), st.text(), st.text(), _objects),
     *[
@@ -233,6 +236,7 @@ _announcements = st.one_of(
             SpeechStopped,
             FinalTranscript,
             ReplyResumed,
+            PhraseBegun,
             ReplyAudio,
             ToolCalled,
         )
@@ -275,3 +279,11 @@ def test_a_client_that_reads_binary_alone_works(text: str, error: str, pcm: byte
     assert heard[b"\x01"][4:] == pcm
     assert heard[b"\x02"] == text.encode("utf-8", "replace")
     assert heard[b"\x03"] == error.encode("utf-8", "replace")
+
+
+def test_a_refusal_says_when_to_try_again():
+    """Where that is known: a page cannot read the HTTP header."""
+    told, _ = refusal(PeerError("rate_limit_exceeded", "wait", retry_after_s=7))
+    assert json.loads(told)["retry_after_s"] == 7
+    told, _ = refusal(PeerError("url_not_allowed", "no"))
+    assert "retry_after_s" not in json.loads(told)
