@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from loadtest.callers import ENDED, READY
 from loadtest.records import Record, from_line
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 STOPPING_S: Final = 10.0
 
 
@@ -32,6 +34,7 @@ class Bridge:
             [sys.executable, "-m", "loadtest.callers", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            cwd=ROOT,
             text=True,
         )
         self._ready = threading.Event()
@@ -68,6 +71,8 @@ class Bridge:
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._reader.join(STOPPING_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _order(self, order: str) -> None:
         if self._process.stdin is None or self._gone:

@@ -111,10 +111,10 @@ def figures_of(records: Sequence[Record]) -> Figures:
 def steps_of(records: Sequence[Record]) -> list[Step]:
     """The steps of a ramp, in order, each from when it has settled to when the next begins."""
     begun = _of(records, StepBegan)
-    ends = [step.at for step in begun[1:]] + [math.inf]
+    ends = [*(step.at for step in begun[1:]), math.inf]
     return [
         Step(step.calls, figures_of(between(records, step.at + SETTLE_S, end)))
-        for step, end in zip(begun, ends, strict=True)
+        for step, end in zip(begun, ends, strict=False)
     ]
 
 

@@ -17,7 +17,7 @@ from launcher.ports import free_port
 ROOT: Final = Path(__file__).resolve().parent.parent
 TIMED: Final = ROOT / "loadtest" / "timed.yaml"
 
-_FIRST_PORT = 18_100
+_FIRST_PORT = 24_000
 _STOPPING_S = 30.0
 
 

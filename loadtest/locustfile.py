@@ -21,11 +21,11 @@ from locust import User, between, events, task
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.bridge import Bridge, CallersGone
+from loadtest.locust_requests import requests_of
 from loadtest.outcome import Outcome
 from loadtest.records import Record, ServerCpu, from_line, to_line
-from loadtest.requests import requests_of
 from loadtest.server_cpu import ServerCpuClock
-from loadtest.slo import BadObjectives, read_objectives
+from loadtest.slo import read_objectives
 
 HERE = Path(__file__).parent
 CPU_EVERY_S = 2.0
@@ -61,7 +61,6 @@ class State:
         self.unsent = []
         self.running = threading.Event()
         self.outcome = None
-        self.written = 0
 
     def begin(self):
         """A test starts."""
@@ -70,7 +69,9 @@ class State:
             self.outcome = Outcome(read_objectives(Path(options.slo).read_text()))
             self.running.set()
             if options.server_session:
-                threading.Thread(target=self._watch_server, daemon=True).start()
+                threading.Thread(
+                    target=self._watch_server, args=(self.outcome,), daemon=True
+                ).start()
         if not isinstance(self.environment.runner, MasterRunner):
             index = getattr(self.environment.runner, "worker_index", 0)
             self.numbers = itertools.count(max(0, index) * APART)
@@ -104,10 +105,10 @@ class State:
         target.with_suffix(".jsonl").write_text(self.outcome.lines())
         self.environment.process_exit_code = self.outcome.print_summary(str(target))
 
-    def _watch_server(self):
+    def _watch_server(self, outcome):
         clock = ServerCpuClock(self.environment.parsed_options.server_session)
         while self.running.is_set():
-            self.outcome.records.append(ServerCpu(time.time(), clock.read()))
+            outcome.records.append(ServerCpu(time.time(), clock.read()))
             time.sleep(CPU_EVERY_S)
 
 
@@ -149,10 +150,10 @@ def _init(environment, **_):
     environment.events.test_stop.add_listener(lambda **_: state.end())
     environment.events.quitting.add_listener(lambda **_: state.finish())
 
-    def report(client_id, data):
+    def report(client_id, data):  # noqa: ARG001  locust names it
         data["parley"], state.unsent = state.unsent, []
 
-    def received(client_id, data):
+    def received(client_id, data):  # noqa: ARG001  locust names it
         if state.outcome is not None:
             state.outcome.records += [from_line(line) for line in data.get("parley", [])]
 

@@ -130,11 +130,12 @@ def _section(name: str, entries: object) -> tuple[Objective, ...]:
 def _objective(figure: str, bound: object) -> Objective:
     if figure not in _KNOWN:
         raise BadObjectives(f"unknown figure {figure!r}: there are {', '.join(sorted(_KNOWN))}")
-    match bound:
-        case {"at_most": int() | float() as value, **rest} if not rest:
-            return Objective(figure, "at_most", value)
-        case {"at_least": int() | float() as value, **rest} if not rest:
-            return Objective(figure, "at_least", value)
+    entries = (
+        list(cast("Mapping[str, object]", bound).items()) if isinstance(bound, Mapping) else []
+    )
+    match entries:
+        case [("at_most" | "at_least" as kind, int() | float() as value)]:
+            return Objective(figure, kind, value)
         case _:
             raise BadObjectives(f"{figure!r} needs {{at_most = …}} or {{at_least = …}}")
 

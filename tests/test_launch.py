@@ -215,6 +215,12 @@ def test_haproxys_socket_path_fits() -> None:
     assert len(str(path.parent / ("0" * 56) / path.name)) + len(".1234567.tmp") < 104
 
 
+def test_no_graph_falls_back_to_anothers_proxy(tmp_path: Path) -> None:
+    """Two that start at once, before either listens, have two fallbacks."""
+    places = [plan.haproxy_places(tmp_path) for _ in range(2)]
+    assert len({place["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"] for place in places}) == 2
+
+
 # --- the port and the lock ---------------------------------------------------------------------
 
 
