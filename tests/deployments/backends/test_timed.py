@@ -112,8 +112,7 @@ def test_a_voice_may_be_a_frequency(clock: Clock) -> None:  # noqa: ARG001
     def hz(voice: str | None) -> int:
         chunks = TimedTextToSpeech().speak(SpeechRequest("a" * 20, voice=voice))
         samples = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), np.int16)
-        line = int(np.argmax(np.abs(np.fft.rfft(samples, 24_000))))
-        return line
+        return int(np.argmax(np.abs(np.fft.rfft(samples, 24_000))))
 
     assert [hz("660"), hz(None), hz("en-us")] == [660, 220, 220]
 
