@@ -103,7 +103,6 @@ class Call:
     async def _connected(self, url: str) -> bool:
         """One connection; True: the call is over, False: it was cut, and is to be made again."""
         asked_at, line = self._clock(), self._plan.line
-        key: dict[str, Any] = {"api_key": self._server.api_key} if self._server.api_key else {}
         try:
             async with VoiceClient.connect(
                 url,
@@ -113,7 +112,7 @@ class Call:
                 voice=self._voice,
                 connect_timeout_s=self._server.connect_timeout_s,
                 clock=self._clock,
-                **key,
+                api_key=self._server.api_key,
             ) as client:
                 self._client = self._turns.client = client
                 if self._opened_at is None:
