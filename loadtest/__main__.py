@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from loadtest.graph import ROOT, TIMED, Graph, GraphFailed, running
+from loadtest.slo import BadObjectives, read_objectives
 
 LOCUSTFILE = "loadtest/locustfile.py"
 RAMP = "loadtest/ramp.py"
@@ -19,6 +20,11 @@ RAMP = "loadtest/ramp.py"
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every objective was kept, 1 if not, 2 if there was nothing to test."""
     options = _options(arguments)
+    try:
+        read_objectives(options.slo.read_text())
+    except (OSError, BadObjectives) as error:
+        print(f"loadtest: {options.slo}: {error}", file=sys.stderr)
+        return 2
     # Asked to end, it ends as after Ctrl-C: the server that it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server: AbstractContextManager[Graph] = (

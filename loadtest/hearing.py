@@ -92,11 +92,12 @@ class Hearing:
         if isinstance(event, Audio):
             self._audio(event)
             return
+        if isinstance(event, Ready):  # Its texts are names, not what anybody said.
+            self.ready += 1
+            return
         for text in _texts(asdict(event)):
             self._look(text)
         match event:
-            case Ready():
-                self.ready += 1
             case Final(text=text):
                 self.transcript = text
             case ServerError(code=code, message=message):

@@ -1,7 +1,7 @@
 """locust's side: each user makes call after call; what comes of them is counted and written down.
 
-    locust -f loadtest/locustfile.py --timed -H ws://host:8000/ws      its page at :8089
-    … --master, and on each machine: locust -f loadtest/locustfile.py --worker --master-host …
+    python -m locust -f loadtest/locustfile.py --timed -H ws://host:8000/ws    its page at :8089
+    … --master, and on each machine: … --worker --master-host MASTER
 
 `make loadtest` starts it with a server. `ramp.py` beside it (`-f …,loadtest/ramp.py`) goes up in
 steps. The report so far is at /report of locust's page.

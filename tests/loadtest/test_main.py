@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from loadtest.__main__ import _options, locust_command
+from loadtest.__main__ import _options, locust_command, main
 from loadtest.graph import Graph
 
 STARTED = Graph("ws://127.0.0.1:9/ws", 77)
@@ -46,3 +47,14 @@ def test_a_ramp_ends_by_itself() -> None:
 def test_locusts_page_is_for_this_machine(option: str, said: str) -> None:
     """It has no password."""
     assert command(option).endswith(said)
+
+
+def test_objectives_that_cannot_be_used_start_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the file and what is wrong in it."""
+    file = tmp_path / "slo.toml"
+    file.write_text("[steady]\nfirst_sound = {at_most = 1}")
+    assert main(["--slo", str(file), "--graph-python", "/nowhere"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"loadtest: {file}: unknown figure 'first_sound'")
