@@ -103,7 +103,12 @@ class State:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(self.outcome.page(self.environment.host or ""))
         target.with_suffix(".jsonl").write_text(self.outcome.lines())
-        self.environment.process_exit_code = self.outcome.print_summary(str(target))
+        self.environment.process_exit_code = self.outcome.exit_status
+
+    def tell(self):
+        """On the terminal, after locust's own tables."""
+        if self.outcome is not None:
+            self.outcome.print_summary(self.environment.parsed_options.report)
 
     def _watch_server(self, outcome):
         clock = ServerCpuClock(self.environment.parsed_options.server_session)
@@ -149,6 +154,8 @@ def _init(environment, **_):
     environment.events.test_start.add_listener(lambda **_: state.begin())
     environment.events.test_stop.add_listener(lambda **_: state.end())
     environment.events.quitting.add_listener(lambda **_: state.finish())
+
+    environment.events.quit.add_listener(lambda **_: state.tell())
 
     def report(client_id, data):  # noqa: ARG001  locust names it
         data["parley"], state.unsent = state.unsent, []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from loadtest.figures import Spread, figures_of, steps_of
@@ -36,8 +35,13 @@ class Outcome:
         """The records, for other tools."""
         return "".join(f"{to_line(record)}\n" for record in self.records)
 
-    def print_summary(self, path: str) -> int:
-        """Say on the terminal what came out; 0, or 1 if an objective was not kept."""
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 if an objective was not kept."""
+        return 0 if all(verdict.kept for verdict in self.verdicts()) else 1
+
+    def print_summary(self, path: str) -> None:
+        """Say on the terminal what came out, and in a line each which objective was not kept."""
         figures, steps = figures_of(self.records), steps_of(self.records)
         parts = [
             f"{figures.calls} calls, {figures.most_calls} at once, {figures.turns} turns",
@@ -51,14 +55,9 @@ class Outcome:
         if steps:
             parts.append(f"the knee is at {self.objectives.knee(steps)} calls")
         print(f"loadtest: {'; '.join(parts)}\nloadtest: the report is {path}", flush=True)
-        return _tell(self.verdicts())
-
-
-def _tell(verdicts: Sequence[Verdict]) -> int:
-    broken = [verdict for verdict in verdicts if not verdict.kept]
-    for verdict in broken:
-        print(f"loadtest: SLO not kept: {verdict.line}", file=sys.stderr, flush=True)
-    return 1 if broken else 0
+        for verdict in self.verdicts():
+            if not verdict.kept:
+                print(f"loadtest: SLO not kept: {verdict.line}", file=sys.stderr, flush=True)
 
 
 def _ms(spread: Spread | None) -> str:

@@ -85,6 +85,7 @@ def _tiles(figures: Figures, knee: int | None) -> str:
         ("first audio, p50", _ms(figures.first_audio, "p50"), ""),
         ("first audio, p95", _ms(figures.first_audio, "p95"), ""),
         ("barge-in to flush, p95", _ms(figures.flush, "p95"), ""),
+        ("back after a cut, p95", _ms(figures.came_back, "p95"), ""),
         ("underruns", str(figures.underruns), "warn" if figures.underruns else ""),
         ("replies too early", str(figures.early), "bad" if figures.early else ""),
         ("cross-call leaks", str(figures.leaks), "bad" if figures.leaks else "good"),
@@ -156,7 +157,7 @@ def _charts(records: Sequence[Record], figures: Figures, objectives: Objectives)
         ],
         steps,
     )
-    yield distribution(Chart("Time to first audio", "ms", limit=limit), [ms for _, ms in spoken])
+    yield distribution(Chart("First audio, how often", "ms", limit=limit), [ms for _, ms in spoken])
     yield lines(
         Chart("Calls at once", "calls"),
         [Series("", [(at - began, n) for at, n in calls_over_time(records, bucket)], steps=True)],
