@@ -23,11 +23,9 @@ class Staircase:
     def calls_at(self, run_s: float) -> int | None:
         """How many calls there are to be `run_s` into the run; None: it is over."""
         step = int(run_s // self.length_s)
-        calls = self.height * (step + 1)
+        calls = min(self.height * (step + 1), self.most)
         if step != self._step:
-            if self._step >= 0 and not self.holds():
-                return None
-            if calls > self.most:
+            if self._step >= 0 and (self.height * step >= self.most or not self.holds()):
                 return None
             self._step = step
             self.began(calls)

@@ -24,4 +24,5 @@ def test_it_ends_with_the_first_step_that_does_not_hold() -> None:
 
 def test_it_ends_at_the_most_calls() -> None:
     """Though all held."""
-    assert climb([True, True, True], 10) == ([4, 4, 8, 8, None], [4, 8])
+    assert climb([True, True, True], 10) == ([4, 4, 8, 8, 10, 10, None], [4, 8, 10])
+    assert climb([True], 2) == ([2, 2, None], [2])
