@@ -28,6 +28,7 @@ RUN_VENV      := $(VENV_$(PROFILE))
 VOICES      := voxtream chatterbox coqui
 VOICE_VENVS := $(VOICES:%=.venv-%)
 PEER_VENV   := .venv-bench
+LOAD_VENV   := .venv-loadtest
 
 CLIENTS_VENV := .venv-clients
 CLIENTS_NODE := tests/clients_real/node/node_modules
@@ -39,7 +40,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .SECONDARY:
-.PHONY: help setup run talk ask k8s test check test-clients test-models soak env-gpu bench bench-gpu format clean
+.PHONY: help setup run talk ask k8s test check test-clients test-models soak env-gpu bench bench-gpu loadtest format clean
 
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
@@ -52,6 +53,7 @@ help:
 	@echo 'make soak          what takes hours: many cancelled turns, inputs for every codec and endpoint'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
+	@echo 'make loadtest      whole conversations      URL= USERS=6 RATE=2 TIME=60s SHAPE=ramp KEY= WORKERS= UI=1'
 	@echo 'make check         ruff, pyright, import contracts, hadolint'
 	@echo 'make format        put the sources into shape'
 	@echo 'make setup         make .venv (run, talk and the tests do it too); PYTHON=python3.12 chooses one'
@@ -170,6 +172,20 @@ GPU_WEIGHTS ?= random
 bench-gpu: .venv-voxtream/.cuda .venv-voxtream/.dev
 	@.venv-voxtream/bin/python -m bench.gpu $(if $(filter random,$(GPU_WEIGHTS)),--random)
 
+# Against a server that it starts and stops, or the one at URL. UI=1: locust's page, until Ctrl-C.
+LOADTEST := $(if $(URL),--url "$$URL",--graph-python $(BIN)/python) $(if $(USERS),--users $(USERS)) \
+  $(if $(RATE),--rate $(RATE)) $(if $(TIME),--time $(TIME)) $(if $(SHAPE),--shape $(SHAPE)) \
+  $(if $(WORKERS),--workers $(WORKERS)) $(if $(UI),--ui) $(if $(TIMED),--timed) $(if $(SLO),--slo $(SLO))
+
+loadtest: export PARLEY_API_KEY := $(or $(KEY),$(PARLEY_API_KEY))
+loadtest: $(if $(URL),,$(VENV)/.core) $(LOAD_VENV)/.loadtest
+	@exec $(LOAD_VENV)/bin/python -m loadtest $(LOADTEST)
+
+$(LOAD_VENV)/.loadtest: requirements/loadtest.txt | $(LOAD_VENV)/bin/python
+	@echo 'Installing locust ...'
+	@$(LOAD_VENV)/bin/python $(PIP) install -r requirements/loadtest.txt
+	@touch $@
+
 # The peer in an environment of its own: its pins are not ours.
 $(PEER_VENV)/.bench: requirements/bench.txt $(VENV)/.core
 	@echo 'Installing the peer ...'
@@ -193,5 +209,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) .venv-models .venv-gpu $(VOICE_VENVS) $(PEER_VENV) $(CLIENTS_VENV) $(CLIENTS_NODE) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-models .venv-gpu $(VOICE_VENVS) $(PEER_VENV) $(LOAD_VENV) $(CLIENTS_VENV) $(CLIENTS_NODE) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -100,13 +100,13 @@ def graph_environment(plan: Plan, run_dir: Path, inherited: Mapping[str, str]) -
         "RAY_worker_maximum_startup_concurrency": "8",
     }
     if plan.fast:
-        flags = parse_env((ROOT / "serve.env").read_text()) | haproxy_places(run_dir, plan.port)
+        flags = parse_env((ROOT / "serve.env").read_text()) | haproxy_places(run_dir)
         environment = flags | environment
     return environment
 
 
-def haproxy_places(run_dir: Path, port: int) -> dict[str, str]:
-    """HAProxy's files, and the ports beside `port`, so that two graphs can live on one machine.
+def haproxy_places(run_dir: Path) -> dict[str, str]:
+    """HAProxy's files, and the ports beside its own, so that two graphs can live on one machine.
 
     Names are short: a Unix socket's path ends at about 100 characters, and Ray adds 57. HAProxy
     knows the ports of the ingress' replicas before these listen, and sends what comes earlier to
@@ -120,7 +120,7 @@ def haproxy_places(run_dir: Path, port: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(home / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(home),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(home / "server-state"),
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port(port + 500)),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port(9101)),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port(8404)),
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http.start),

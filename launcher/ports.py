@@ -24,9 +24,9 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def free_port(preferred: int) -> int:
+def free_port(preferred: int | None = None) -> int:
     """The preferred port where it is free on every interface, else any that is."""
-    if port_is_free("0.0.0.0", preferred):
+    if preferred is not None and port_is_free("0.0.0.0", preferred):
         return preferred
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("0.0.0.0", 0))

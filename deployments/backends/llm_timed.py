@@ -15,6 +15,7 @@ class TimedLanguageModel:
     """Replies with `text`, a word a token: the first after `first_token_ms`, then `token_ms` each.
 
     Tokens keep to the clock of their own reply: a late one does not delay those after it.
+    `{said}` in the text becomes the caller's last message.
     """
 
     def __init__(
@@ -26,17 +27,18 @@ class TimedLanguageModel:
     ) -> None:
         self._first_token_s = first_token_ms / 1000
         self._token_s = token_ms / 1000
-        self._tokens = re.findall(r"\S+\s*", text)
+        self._text = text
 
     async def load(self) -> StageInfo:
         """Nothing to load."""
         return StageInfo(backend="timed")
 
-    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:  # noqa: ARG002
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[TextDelta]:
         """The text, whatever was asked."""
+        said = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
         clock = asyncio.get_running_loop().time
         due = clock() + self._first_token_s
-        for token in self._tokens:
+        for token in re.findall(r"\S+\s*", self._text.replace("{said}", said)):
             await asyncio.sleep(due - clock())
             yield TextDelta(token)
             due += self._token_s

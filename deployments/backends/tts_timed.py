@@ -20,7 +20,7 @@ _TONE_HZ, _AMPLITUDE = 220, 1000
 
 @register("tts", "timed")
 class TimedTextToSpeech:
-    """A quiet tone of `ms_per_char`, in chunks of 80 ms.
+    """A quiet tone of `ms_per_char`, in chunks of 80 ms; the voice `440` is a tone of 440 Hz.
 
     The first chunk takes `first_audio_ms`, each next one its own length times `rtf`. With `slots`
     as many phrases are made at once, and others wait for one to end; None: any number.
@@ -48,6 +48,8 @@ class TimedTextToSpeech:
     def speak(self, request: SpeechRequest) -> Generator[AudioChunk, None, None]:
         """The tone, with each word where its characters are."""
         total_ms = len(request.text) * self._ms_per_char
+        voice = request.voice or ""
+        hz = int(voice) if re.fullmatch("[0-9]{2,4}", voice) else _TONE_HZ
         words = [
             SpokenWord(match.start(), match.end(), int(match.start() * self._ms_per_char))
             for match in re.finditer(r"\S+", request.text)
@@ -59,7 +61,7 @@ class TimedTextToSpeech:
                 end_ms = min(at_ms + _CHUNK_MS, total_ms)
                 time.sleep(max(0.0, due - _now()))
                 begun = tuple(word for word in words if at_ms <= word.at_ms < end_ms)
-                yield AudioChunk(_tone(at_ms, end_ms), _RATE, begun)
+                yield AudioChunk(_tone(hz, at_ms, end_ms), _RATE, begun)
                 at_ms = end_ms
                 due += min(_CHUNK_MS, total_ms - at_ms) / 1000 * self._rtf
 
@@ -67,9 +69,9 @@ class TimedTextToSpeech:
         """Nothing to free."""
 
 
-def _tone(start_ms: float, end_ms: float) -> bytes:
+def _tone(hz: int, start_ms: float, end_ms: float) -> bytes:
     samples = np.arange(round(start_ms * _RATE / 1000), round(end_ms * _RATE / 1000))
-    wave = _AMPLITUDE * np.sin(2 * np.pi * _TONE_HZ / _RATE * samples)
+    wave = _AMPLITUDE * np.sin(2 * np.pi * hz / _RATE * samples)
     return wave.astype("<i2").tobytes()
 
 

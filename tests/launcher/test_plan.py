@@ -117,7 +117,7 @@ def test_the_default_front_door_sets_no_flag(tmp_path: Path) -> None:
 def test_haproxys_socket_path_fits() -> None:
     """A Unix socket's path, with Ray's node id in it and HAProxy's suffix, is short enough."""
     run_dir = launch._temp_root() / "parley-12345678"
-    path = Path(plan.haproxy_places(run_dir, 8000)["RAY_SERVE_HAPROXY_SOCKET_PATH"])
+    path = Path(plan.haproxy_places(run_dir)["RAY_SERVE_HAPROXY_SOCKET_PATH"])
     assert len(str(path.parent / ("0" * 56) / path.name)) + len(".1234567.tmp") < 104
 
 

@@ -30,7 +30,7 @@ def test_a_range_that_somebody_uses_is_not_chosen() -> None:
 def test_two_graphs_have_replicas_at_other_ports(tmp_path: Path) -> None:
     """What one HAProxy takes for its replica must not be another graph's."""
     names = ("MIN_HTTP", "MAX_HTTP", "MIN_GRPC", "MAX_GRPC")
-    places = [plan.haproxy_places(tmp_path, 8000) for _ in range(20)]
+    places = [plan.haproxy_places(tmp_path) for _ in range(20)]
     found = {
         tuple(int(p[f"RAY_SERVE_DIRECT_INGRESS_{name}_PORT"]) for name in names) for p in places
     }

@@ -13,7 +13,7 @@ from deployments.backends import BackendConfigError, stt_timed, tts_timed
 from deployments.backends.llm_timed import TimedLanguageModel
 from deployments.backends.stt_timed import TimedSpeechToText
 from deployments.backends.tts_timed import TimedTextToSpeech
-from deployments.contracts import ReplyRequest, SpeechRequest, SpeechWindow
+from deployments.contracts import Message, ReplyRequest, SpeechRequest, SpeechWindow
 from tests import virtual_time
 
 FINAL = SpeechWindow(bytes(3200), final=True)
@@ -91,6 +91,30 @@ def test_the_default_reply_has_three_sentences_and_eight_tokens_in_the_first() -
     ends = [at for at, token in enumerate(tokens, 1) if token.strip().endswith(".")]
     assert len(ends) == 3
     assert ends[0] == 8
+
+
+def test_what_was_said_can_be_said_back() -> None:
+    """A caller of a load test hears that it is the one who is answered."""
+
+    async def text(*messages: Message) -> str:
+        llm = TimedLanguageModel(text="You said: {said}.")
+        return "".join([delta.text async for delta in llm.reply(ReplyRequest(messages))])
+
+    said = Message("user", "my word is a")
+    earlier = (Message("user", "first"), Message("assistant", "second"))
+    assert virtual_time.run(text(*earlier, said)) == "You said: my word is a."
+    assert virtual_time.run(text()) == "You said: ."
+
+
+def test_a_voice_may_be_a_frequency(clock: Clock) -> None:  # noqa: ARG001
+    """Named in Hz; any other name is the usual tone."""
+
+    def hz(voice: str | None) -> int:
+        chunks = TimedTextToSpeech().speak(SpeechRequest("a" * 20, voice=voice))
+        samples = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), np.int16)
+        return int(np.argmax(np.abs(np.fft.rfft(samples, 24_000))))
+
+    assert [hz("660"), hz(None), hz("en-us")] == [660, 220, 220]
 
 
 def test_audio_comes_on_time(clock: Clock) -> None:
