@@ -53,7 +53,8 @@ def handles() -> tuple[FakeHandle, FakeHandle, FakeHandle]:
 @asynccontextmanager
 async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
     """The ASGI application of one replica; `settings` beside the stages' own. One at a time."""
-    whole = Settings.model_validate({**STAGES, **settings})
+    # Kept conversations are with an actor of Serve's.
+    whole = Settings.model_validate({**STAGES, "resume": {"store": "none"}, **settings})
     # What Serve wraps the class in wants a replica; the class itself does not.
     own: Any = Ingress.func_or_class.__mro__[1]
     replica = object.__new__(own)
