@@ -34,7 +34,7 @@ async def cancel_turns(url: str, turns: int, at_once: int) -> int:
             await _begun(caller, next(numbers) % 3)
             # The last one's caller is gone in the middle of it.
             if next(numbers) % 2:
-                caller.client._socket.transport.abort()
+                caller.client._connection._socket.transport.abort()
             cancelled += 1
 
     async def one_call_after_another() -> None:

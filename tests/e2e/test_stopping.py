@@ -218,7 +218,7 @@ async def test_a_listed_model_server_writes_the_replies(stepping: Graph) -> None
 async def test_a_browser_is_told_inside_the_socket(stepping: Graph) -> None:
     """It cannot read a denied handshake: accepted, told why, closed."""
     url = f"{stepping.url}?codec=mp3"
-    async with connect(url, compression=None, origin=Origin("http://127.0.0.1")) as socket:
+    async with connect(url, compression=None, origin=Origin(f"http://{stepping.host}")) as socket:
         assert "invalid_request_error" in str(await socket.recv())
         await socket.wait_closed()
         assert socket.close_code == 1008
