@@ -48,7 +48,7 @@ help:
 	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
 	@echo 'make ask           the answer to a recording     FILE=a.mp3 | FILE=folder  OUT=answer.mp3 URL=http://…'
 	@echo 'make test          the fast tests'
-	@echo 'make test-clients  the tests of clients/, and clients of others against a running agent'
+	@echo 'make test-clients  clients/, clients of others, and callers who come back, against running agents'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
 	@echo 'make soak          what takes hours: many cancelled turns, inputs for every codec and endpoint'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
@@ -128,10 +128,11 @@ ask: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
-	  --ignore tests/deployments/backends --ignore tests/models
+	  --ignore tests/deployments/backends --ignore tests/models \
+	  --ignore tests/e2e/test_resume.py --ignore tests/e2e/test_cancelled_turns.py
 
 test-clients: $(VENV)/.dev $(CLIENTS_VENV)/.clients $(CLIENTS_NODE)/.clients
-	$(BIN)/python -m pytest tests/clients tests/clients_real
+	$(BIN)/python -m pytest tests/clients tests/clients_real tests/e2e/test_resume.py
 
 # Clients of others, for a conversation with each. They are programs of their own.
 $(CLIENTS_VENV)/.clients: requirements/clients-real.txt | $(CLIENTS_VENV)/bin/python
@@ -155,7 +156,7 @@ soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
 CONTRACT := tests/deployments/backends/test_contract
 
 test-models: $(VENV)/.dev .venv-models/.dev $(VOICES:%=.venv-%/.dev)
-	$(BIN)/python -m pytest tests/deployments/backends
+	$(BIN)/python -m pytest tests/deployments/backends tests/e2e/test_cancelled_turns.py
 	.venv-models/bin/python -m pytest tests/models/core
 	.venv-models/bin/python -m pytest $(CONTRACT)_*.py \
 	  --backend stt:faster-whisper --backend stt:openai-whisper --backend stt:nemotron \

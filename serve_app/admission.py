@@ -16,8 +16,12 @@ class Admission:
         self.calls = 0
 
     def admit(self, shed: Shed = Shed.NOTHING) -> None:
-        """Count a call in. Raises PeerError at capacity; pair it with `release`."""
-        if self.calls >= self._max_calls or shed >= Shed.NEW_CALLS:
+        """Count a call in. Raises PeerError at capacity; pair it with `release`.
+
+        A replica without a call takes one, whatever loads it: no other caller would suffer.
+        """
+        full = self.calls >= self._max_calls
+        if full or (self.calls and shed >= Shed.NEW_CALLS):
             raise PeerError(
                 "at_capacity", "all lines are busy, try again soon", close_code=1013, status=503
             )

@@ -128,8 +128,13 @@ class Ingress:
         self._load = Load(settings.limits.load())
         service = Service(self._stages, settings, self._registration, self._load)
         self._entrance = Entrance(service)
-        self._watching = asyncio.ensure_future(watch(self._load, self._stages.voice_wait_ms))
         self._warming = asyncio.ensure_future(self._warm_up())
+        self._watching = asyncio.ensure_future(self._watch_load())
+
+    async def _watch_load(self) -> None:
+        """Loading is no load: it is over before the first call."""
+        await asyncio.wait([self._warming])
+        await watch(self._load, self._stages.voice_wait_ms)
 
     async def _warm_up(self) -> None:
         """Ask each stage until it answers: from then on calls are taken."""

@@ -18,6 +18,8 @@ SAMPLES = 200
 """Wake-ups that are remembered. Overflow policy: the oldest is forgotten."""
 LEAST_SAMPLES = 20
 """Fewer say nothing about the slowest twentieth of them."""
+LEAST_FORECASTS = 3
+"""Of the voice, as it is asked once a second."""
 CALM_AFTER_S = 3.0
 """So long the load must have been less before what was done without comes back."""
 
@@ -45,7 +47,7 @@ class Load:
     def __init__(self, limits: LoadLimits = LoadLimits()) -> None:
         self._limits = limits
         self._lags: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
-        self._voice_wait = (-math.inf, 0.0)
+        self._voice_waits: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
         self._refused_at = -math.inf
         self._shed = Shed.NOTHING
         self._busy_at = -math.inf
@@ -56,7 +58,7 @@ class Load:
 
     def voice_would_wait(self, ms: float, now: float) -> None:
         """A first phrase that came now would wait so long for a voice."""
-        self._voice_wait = (now, ms)
+        self._voice_waits.append((now, ms))
 
     def stage_refused(self, now: float) -> None:
         """A stage had no room for what a running call asked of it."""
@@ -64,8 +66,7 @@ class Load:
 
     def lag_ms(self, now: float) -> float:
         """What 95 % of the recent wake-ups did not exceed; 0 where too few are known."""
-        while self._lags and self._lags[0][0] < now - WINDOW_S:
-            self._lags.popleft()
+        _forget(self._lags, now)
         if len(self._lags) < LEAST_SAMPLES:
             return 0.0
         lags = sorted(ms for _, ms in self._lags)
@@ -80,12 +81,21 @@ class Load:
             self._shed, self._busy_at = Shed(self._shed - 1), now
         return self._shed
 
+    def _no_voice(self, now: float) -> bool:
+        """At no time lately could a first phrase begin soon. One that runs is no load."""
+        _forget(self._voice_waits, now)
+        waits = [ms for _, ms in self._voice_waits]
+        return len(waits) >= LEAST_FORECASTS and min(waits) >= self._limits.voice_wait_ms
+
     def _needed(self, now: float) -> Shed:
         lag = self.lag_ms(now) / self._limits.lag_ms
-        measured_at, wait_ms = self._voice_wait
-        no_voice = now < measured_at + WINDOW_S and wait_ms >= self._limits.voice_wait_ms
-        if lag >= 1.0 or no_voice or now < self._refused_at + WINDOW_S:
+        if lag >= 1.0 or self._no_voice(now) or now < self._refused_at + WINDOW_S:
             return Shed.NEW_CALLS
         if lag >= 0.75:
             return Shed.JUDGED_PAUSES
         return Shed.PARTIALS if lag >= 0.5 else Shed.NOTHING
+
+
+def _forget(measured: deque[tuple[float, float]], now: float) -> None:
+    while measured and measured[0][0] < now - WINDOW_S:
+        measured.popleft()

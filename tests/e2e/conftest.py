@@ -19,7 +19,7 @@ applications:
       llm: {backend: steps, first_s: 3, next_s: 3}
       tts: {backend: steps, first_s: 3, next_s: 3}
       vllm_urls: ["http://127.0.0.1:LLM_PORT/v1"]
-      limits: {max_calls: 10, idle_s: 12}
+      limits: {max_calls: 10, idle_s: 12, max_lag_ms: 60000, max_voice_wait_ms: 60000}
       resume: {store: none}
       turn: {endpoint_ms: 300}
 """

@@ -16,6 +16,8 @@ from launcher.ports import free_port
 from launcher.session import session_members
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENT = Path(__file__).with_name("patient.yaml")
+"""Laid over a config: the machine of a test may be busy with other tests."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,12 @@ def running(
     launcher = subprocess.Popen(
         [sys.executable, "launch.py", *options, *more],
         cwd=ROOT,
-        env={**os.environ, "PARLEY_TEST_STEPS": str(steps_file), **(environment or {})},
+        env={
+            "PARLEY_OVERRIDES": str(PATIENT),
+            **os.environ,
+            "PARLEY_TEST_STEPS": str(steps_file),
+            **(environment or {}),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

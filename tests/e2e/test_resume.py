@@ -32,6 +32,7 @@ applications:
       llm: {backend: rememberer}
       tts: {backend: steps}
       resume: RESUME
+      limits: {max_lag_ms: 60000, max_voice_wait_ms: 60000}
 """
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 BACK_S = 30.0

@@ -40,6 +40,13 @@ def test_a_loaded_replica_takes_calls_until_nothing_else_can_be_spared(shed: She
     assert admission.calls == 1
 
 
+def test_an_empty_replica_takes_a_call_whatever_loads_it() -> None:
+    """There is nobody whom the call could disturb."""
+    admission = Admission(2, ())
+    admission.admit(Shed.NEW_CALLS)
+    assert admission.calls == 1
+
+
 def test_a_call_that_is_over_makes_room() -> None:
     """One out, one in."""
     admission = Admission(1, ())

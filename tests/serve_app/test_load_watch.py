@@ -36,12 +36,12 @@ async def test_a_loop_that_is_never_late_has_no_lag() -> None:
 @in_virtual_time
 async def test_the_voice_is_asked_again_and_again() -> None:
     """What it forecasts decides about new calls."""
-    load, forecasts = Load(), [0.0, 500.0]
+    load, forecasts = Load(), [500.0, 500.0, 500.0]
 
     async def voice() -> float:
         return forecasts.pop(0)
 
-    with pytest.raises(ExceptionGroup):  # the third question has no answer here
+    with pytest.raises(ExceptionGroup):  # the fourth question has no answer here
         await watch(load, voice)
     assert load.shed(asyncio.get_running_loop().time()) == Shed.NEW_CALLS
 
