@@ -37,6 +37,15 @@ def agent(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield graph
 
 
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """What `make run` starts."""
+    with running(
+        ROOT / "serve_config.embedded.yaml", "fast", tmp_path_factory.mktemp("embedded")
+    ) as graph:
+        yield graph
+
+
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of what the caller says: mono int16 at 24 kHz."""
