@@ -7,6 +7,7 @@ import pytest
 from tests.models.core.a100 import a100_graph, hold_a_conversation
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 async def test_a_conversation_is_held(tmp_path_factory: pytest.TempPathFactory) -> None:
