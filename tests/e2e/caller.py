@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
+from clients import events as told
 from clients.voice_client import VoiceClient
 
 T = TypeVar("T")
@@ -22,14 +23,17 @@ class Caller:
 
     async def until(self, wanted: Callable[[Any], bool], limit_s: float = 15.0) -> Any:
         """The first event that is wanted and was not returned before."""
-        async with asyncio.timeout(limit_s), self._changed:
-            while True:
-                for at, event in enumerate(self.events):
-                    if event is not None and wanted(event):
-                        self.events[at] = None
-                        return event
-                assert not self._closed, f"the call ended: {self.kinds()}"
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(limit_s), self._changed:
+                while True:
+                    for at, event in enumerate(self.events):
+                        if event is not None and wanted(event):
+                            self.events[at] = None
+                            return event
+                    assert not self._closed, f"the call ended: {self.kinds()}"
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"not within {limit_s} s: {self._last()}") from None
 
     async def until_a(self, kind: type[T], limit_s: float = 15.0) -> T:
         """The next event of a kind."""
@@ -47,6 +51,10 @@ class Caller:
     def kinds(self) -> list[str]:
         """What came, in order."""
         return [type(event).__name__ for event in self.events if event is not None]
+
+    def _last(self) -> list[Any]:
+        """What came last and was not looked for, without its sound."""
+        return [e for e in self.events if e is not None and not isinstance(e, told.Audio)][-12:]
 
     async def speak(self, pcm: bytes, rate: int) -> None:
         """Send speech in frames of 20 ms, in real time."""

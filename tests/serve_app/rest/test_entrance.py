@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from serve_app.load import Load
+from serve_app.load import LEAST_FORECASTS, Load
 from tests.fakes import HANG
 from tests.serve_app.rest.http_client import CHAT, SPEECH, connected, fault, transcribe
 from tests.serve_app.rest.speech_stages import RestFakes
@@ -49,8 +49,9 @@ async def test_a_recording_that_is_too_long(stages: RestFakes) -> None:
 
 async def test_calls_come_first(stages: RestFakes) -> None:
     """Where no more of them are taken, what nobody listens to is refused."""
-    load = Load()
-    load.voice_would_wait(10_000.0, asyncio.get_running_loop().time())
+    load, now = Load(), asyncio.get_running_loop().time()
+    for _ in range(LEAST_FORECASTS):
+        load.voice_would_wait(10_000.0, now)
     async with connected(stages, load) as client:
         assert fault(await transcribe(client)) == (503, "at_capacity", None)
         assert (await client.get("/v1/models")).status_code == 200
