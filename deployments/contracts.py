@@ -24,6 +24,10 @@ VoiceFault: TypeAlias = Literal[
 """What is wrong with a request that is about a voice."""
 
 
+Task: TypeAlias = Literal["transcribe", "translate"]
+"""What is made of speech: its own words, or English ones."""
+
+
 class BackendError(Exception):
     """Base of everything a backend raises on purpose."""
 
@@ -50,7 +54,7 @@ class LoadFailed(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class SpeechWindow:
-    """A stretch of the caller's speech to transcribe.
+    """A stretch of the caller's speech to transcribe, or to translate into English.
 
     With `stream` set, `pcm` continues that stream at sample `offset`; a recogniser with state
     of its own decodes just the new part. Without it the window stands alone.
@@ -63,6 +67,7 @@ class SpeechWindow:
     stream: str | None = None
     offset: int = 0
     trace: str | None = None
+    task: Task = "transcribe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in a window. `words` is empty where the backend has no word times."""
+    """What was said in a window. `words` is empty where the backend has no word times.
+
+    `language`: that of the text, which of a translation is English.
+    """
 
     text: str
     words: tuple[Word, ...] = ()
@@ -230,6 +238,7 @@ class StageInfo:
     `slots`: phrases that a voice makes at once; None: any number.
     `cloning`: set by the stage; with it registered voices may be asked for besides `voices`.
     `batch`: finals that a recogniser of whole windows takes in one call.
+    `translates`: it takes windows whose task is to translate; without this it is given none.
     """
 
     backend: str
@@ -239,6 +248,7 @@ class StageInfo:
     slots: int | None = 1
     cloning: Cloning | None = None
     batch: int = 1
+    translates: bool = False
     details: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -63,14 +63,26 @@ def language_of(
 ) -> str | None:
     """The language to hear the window in; None: the model finds out.
 
-    `usual` is for a window that does not say, `known` what the model has. Raises BadInput.
+    `usual` is for a window that does not say, `known` what the model has. What is to be translated
+    is hardly in the usual one. Raises BadInput.
     """
+    if window.language is None and window.task == "translate":
+        return None
     if window.language is None:
         return usual or (known[0] if len(known) == 1 else None)
     language = primary_language(window.language)
     if language not in known:
         raise BadInput(f"stt model {model!r} does not know {window.language!r}")
     return language
+
+
+def was_taught_translation(model: str) -> bool:
+    """Whether a Whisper model of many languages translates, by its name.
+
+    Those that were made faster or smaller were taught to transcribe alone: told to translate, they
+    transcribe all the same.
+    """
+    return not any(kind in model.lower() for kind in ("turbo", "distil"))
 
 
 def wants_words(window: SpeechWindow) -> bool:

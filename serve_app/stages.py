@@ -18,6 +18,7 @@ from deployments.contracts import (
     SpeechWindow,
     StageInfo,
     StreamLost,
+    Task,
     Transcript,
     Voice,
 )
@@ -112,14 +113,17 @@ class RayStages:
         capacity: SpeechCapacity = await self._tts.call("capacity", retry=False)
         return capacity.first_wait_ms
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> Transcript:
+    async def transcribe(
+        self, pcm: bytes, language: str | None, task: Task = "transcribe"
+    ) -> Transcript:
         """A window of 16 kHz PCM that nobody waits for, tried twice. Raises StageError.
 
+        To translate it the recogniser must say that it can (`StageInfo.translates`).
         A recogniser with state is given it in the pieces that callers give it: one that is long
         would keep the callers of its process waiting.
         """
         if not self.info["stt"].incremental:
-            window = SpeechWindow(pcm, True, language)
+            window = SpeechWindow(pcm, True, language, task=task)
             return await self._stt.call("transcribe", window, retry=True, wait_s=OFFLINE_S)
         stream = _StreamTranscriber(self._stt, f"file-{uuid.uuid4().hex}", language)
         for end in range(_PIECE_BYTES, len(pcm), _PIECE_BYTES):

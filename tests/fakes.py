@@ -24,6 +24,7 @@ from deployments.contracts import (
     SpeechRequest,
     SpokenWord,
     StageInfo,
+    Task,
     TextDelta,
     ToolCall,
     Transcript,
@@ -101,6 +102,7 @@ class Asked:
     turn_id: int
     final: bool
     language: str | None
+    task: Task = "transcribe"
 
 
 def _speak_all(request: SpeechRequest) -> Script:

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 HEARD = "hello how are you today"
+TRANSLATED = "good morning"
 REMOTE = ("openai", "deepgram")
 
 
@@ -61,7 +62,8 @@ def placed(seconds: float) -> list[dict[str, Any]]:
 
 @contextmanager
 def transcriptions(seen: Seen) -> Iterator[None]:
-    """OpenAI's `POST /v1/audio/transcriptions`, with uploads as `multipart/form-data`."""
+    """OpenAI's `POST /v1/audio/transcriptions` and `/translations`, with uploads as
+    `multipart/form-data`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -84,6 +86,9 @@ def transcriptions(seen: Seen) -> Iterator[None]:
         def _answer(self, fields: dict[str, str]) -> dict[str, Any]:
             if seen.status != 200:
                 return {"error": {"message": "as told"}}
+            if self.path.endswith("/translations"):
+                told = _verbose(seen, seen.seconds[-1], TRANSLATED)
+                return {key: told[key] for key in ("text", "language", "duration", "segments")}
             if fields.get("response_format") != "verbose_json":
                 return {"text": f" {HEARD}"}
             return _verbose(seen, seen.seconds[-1])
@@ -98,10 +103,10 @@ def transcriptions(seen: Seen) -> Iterator[None]:
     server.server_close()
 
 
-def _verbose(seen: Seen, seconds: float) -> dict[str, Any]:
+def _verbose(seen: Seen, seconds: float, said: str = HEARD) -> dict[str, Any]:
     sure = {"avg_logprob": -0.2, "no_speech_prob": 0.01, "compression_ratio": 1.1}
     rest = {"id": 0, "seek": 0, "temperature": 0.0, "tokens": []}
-    segments = [{"text": f" {HEARD}", "start": 0.0, "end": seconds, **sure, **rest}]
+    segments = [{"text": f" {said}", "start": 0.0, "end": seconds, **sure, **rest}]
     words = placed(seconds)
     if seen.doubtful:
         unsure = {"avg_logprob": -1.5, "no_speech_prob": 0.9, "compression_ratio": 1.1}

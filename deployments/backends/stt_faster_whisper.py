@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from deployments.backends import register
 from deployments.contracts import (
     SPEECH_RATE,
+    BadInput,
     LoadFailed,
     SpeechWindow,
     StageInfo,
+    Task,
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
@@ -35,6 +37,7 @@ from deployments.speech import (
     noise,
     samples,
     wants_words,
+    was_taught_translation,
     words_in_order,
 )
 
@@ -114,13 +117,15 @@ class FasterWhisper:
             backend="faster-whisper",
             languages=model.languages,
             batch=self._batch,
+            translates=model.translates,
             details=self._details,
         )
 
     def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
         """What each window says; in one decode, where their languages and uses allow it.
 
-        Raises BadInput (half a sample, a language that the model lacks), BackendError.
+        Raises BadInput (half a sample, a language that the model lacks, a translation by a model
+        that was fallen back to), BackendError.
         """
         return self._fitted.run(lambda model: model.transcribe(windows))
 
@@ -157,6 +162,7 @@ class _Model:
     ) -> None:
         self.name = name
         self.languages: tuple[str, ...] = tuple(whisper.supported_languages)
+        self.translates: bool = whisper.model.is_multilingual and was_taught_translation(name)
         self._whisper = whisper
         self._parts = import_module("faster_whisper.transcribe")
         self._beam_size = beam_size
@@ -168,16 +174,18 @@ class _Model:
     def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
         """What each window says."""
         heard = [Transcript("")] * len(windows)
-        together: dict[tuple[str | None, bool], list[int]] = {}
+        together: dict[tuple[str | None, Task, bool], list[int]] = {}
         sounds = [samples(window.pcm) for window in windows]
         for at, (window, sound) in enumerate(zip(windows, sounds, strict=True)):
             language = language_of(window, self._language, self.languages, self.name)
+            if window.task == "translate" and not self.translates:
+                raise BadInput(f"stt model {self.name!r} does not translate")
             if len(sound) > _ENCODED_S * SPEECH_RATE:
-                heard[at] = self._piecewise(sound, language, wants_words(window))
+                heard[at] = self._piecewise(sound, language, window.task, wants_words(window))
             elif len(sound) >= SHORTEST_S * SPEECH_RATE:
-                together.setdefault((language, wants_words(window)), []).append(at)
-        for (language, words), members in together.items():
-            said = self._together([sounds[at] for at in members], language, words)
+                together.setdefault((language, window.task, wants_words(window)), []).append(at)
+        for (language, task, words), members in together.items():
+            said = self._together([sounds[at] for at in members], language, task, words)
             for at, transcript in zip(members, said, strict=True):
                 heard[at] = transcript
         return heard
@@ -187,7 +195,7 @@ class _Model:
         self._whisper.model.unload_model()
 
     def _together(
-        self, sounds: list[NDArray[np.float32]], language: str | None, words: bool
+        self, sounds: list[NDArray[np.float32]], language: str | None, task: Task, words: bool
     ) -> list[Transcript]:
         """What windows of one language say, in one decode without the model's timestamps."""
         whisper, parts = self._whisper, self._parts
@@ -198,12 +206,12 @@ class _Model:
             found = [best[0][0][2:-2] for best in whisper.model.detect_language(encoded)]
             if len(set(found)) > 1:
                 each = zip(sounds, found, strict=True)
-                return [self._together([sound], tongue, words)[0] for sound, tongue in each]
+                return [self._together([sound], spoken, task, words)[0] for sound, spoken in each]
             language = found[0]
         tokenizer = parts.Tokenizer(
             whisper.hf_tokenizer,
             whisper.model.is_multilingual,
-            task="transcribe",
+            task=task,
             language=language,
         )
         prompt = whisper.get_prompt(tokenizer, [], without_timestamps=True)
@@ -223,6 +231,7 @@ class _Model:
         if words:
             frames = [min(mel.shape[-1], 3000) for mel in mels]
             placed = whisper.find_alignment(tokenizer, tokens, encoded, frames)
+        language = _written(language, task)
         return [
             self._transcript(result, tokenizer.decode(said), words_at, language, len(sound))
             for result, said, words_at, sound in zip(results, tokens, placed, sounds, strict=True)
@@ -241,12 +250,13 @@ class _Model:
         return Transcript(text.strip(), words_in_order(guesses, length / SPEECH_RATE), language)
 
     def _piecewise(
-        self, sound: NDArray[np.float32], language: str | None, words: bool
+        self, sound: NDArray[np.float32], language: str | None, task: Task, words: bool
     ) -> Transcript:
         """What a window says that is longer than the encoder's."""
         segments, info = self._whisper.transcribe(
             sound,
             language=language,
+            task=task,
             beam_size=self._beam_size,
             temperature=0.0,
             condition_on_previous_text=False,
@@ -263,7 +273,13 @@ class _Model:
             for word in segment.words or ()
         ]
         text = "".join(segment.text for segment in said).strip()
-        return Transcript(text, words_in_order(guesses, len(sound) / SPEECH_RATE), info.language)
+        in_order = words_in_order(guesses, len(sound) / SPEECH_RATE)
+        return Transcript(text, in_order, _written(info.language, task))
+
+
+def _written(language: str | None, task: Task) -> str | None:
+    """The language of a text, by that of the speech."""
+    return "en" if task == "translate" else language
 
 
 def _preload_cublas() -> None:

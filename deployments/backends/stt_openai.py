@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from deployments import openai_client
@@ -23,11 +24,12 @@ from deployments.speech import (
     Guess,
     duration_s,
     wants_words,
+    was_taught_translation,
     words_in_order,
 )
 
 if TYPE_CHECKING:
-    from openai.types.audio import TranscriptionVerbose
+    from openai.types.audio import TranscriptionSegment, TranscriptionVerbose, TranslationVerbose
 
 
 @register(
@@ -76,6 +78,8 @@ class OpenAI:
     def load(self) -> StageInfo:
         """Open a client; the server is first asked by the first window. Raises LoadFailed."""
         self._openai = openai_client.library("stt")
+        audio = import_module("openai.types.audio")
+        self._translation: type[TranslationVerbose] = audio.TranslationVerbose
         key = openai_client.key_for("stt", self._api_key_env, self._base_url)
         # Whether to ask again is the ingress' decision: it knows who still waits.
         self._client = self._openai.OpenAI(
@@ -84,7 +88,10 @@ class OpenAI:
             timeout=self._timeout_s,
             max_retries=0,
         )
-        return StageInfo(backend="openai", details={"model": self._model})
+        # Of the models that such servers have, Whisper's alone translate.
+        multilingual = "whisper" in self._model and not self._model.endswith(".en")
+        translates = multilingual and was_taught_translation(self._model)
+        return StageInfo("openai", translates=translates, details={"model": self._model})
 
     def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
         """What the server hears in each window, one request each.
@@ -107,6 +114,8 @@ class OpenAI:
         sound = ("speech.wav", _wav(window.pcm), "audio/wav")
         ask = self._client.audio.transcriptions.create
         try:
+            if window.task == "translate":
+                return self._translated(sound)
             if not self._word_times or not wants_words(window):
                 heard = ask(file=sound, model=self._model, language=told, temperature=0.0)
                 return Transcript(heard.text.strip(), language=language)
@@ -122,16 +131,29 @@ class OpenAI:
             raise openai_client.told(error) from error
         return self._detailed(detailed, language, duration_s(window))
 
+    def _translated(self, sound: tuple[str, bytes, str]) -> Transcript:
+        # The library calls its own method for this deprecated; servers have the endpoint.
+        heard = self._client.post(
+            "/audio/translations",
+            cast_to=self._translation,
+            body={"model": self._model, "temperature": 0.0, "response_format": "verbose_json"},
+            files=[("file", sound)],
+            options={"headers": {"Content-Type": "multipart/form-data"}},
+        )
+        if heard.segments is None:
+            return Transcript(heard.text.strip(), language="en")
+        text = "".join(segment.text for segment in heard.segments if self._believes(segment))
+        return Transcript(text.strip(), language="en")
+
+    def _believes(self, s: TranscriptionSegment) -> bool:
+        return self._guards.believe(s.avg_logprob, s.no_speech_prob, s.compression_ratio)
+
     def _detailed(
         self, heard: TranscriptionVerbose, language: str | None, seconds: float
     ) -> Transcript:
         # Servers name the language as "english": that is not the tag that it was asked by.
         segments = heard.segments or []
-        doubted = [
-            s
-            for s in segments
-            if not self._guards.believe(s.avg_logprob, s.no_speech_prob, s.compression_ratio)
-        ]
+        doubted = [segment for segment in segments if not self._believes(segment)]
         if not doubted:
             guesses = [Guess(word.word, word.start, word.end) for word in heard.words or ()]
             in_order = words_in_order(guesses, seconds)

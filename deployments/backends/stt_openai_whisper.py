@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from deployments.backends import register
 from deployments.contracts import (
     SPEECH_RATE,
+    BadInput,
     LoadFailed,
     Overloaded,
     SpeechWindow,
     StageInfo,
+    Task,
     Transcript,
 )
 from deployments.fallback import Fitted, is_out_of_memory
@@ -34,6 +37,7 @@ from deployments.speech import (
     noise,
     samples,
     wants_words,
+    was_taught_translation,
     words_in_order,
 )
 from deployments.torch_models import torch_device
@@ -77,6 +81,7 @@ class OpenAIWhisper:
         # The library hangs its caches on the model's layers, so two decodes would mix.
         self._decoding = threading.Lock()
         self._languages: tuple[str, ...] = ()
+        self._translates = False
 
     def load(self) -> StageInfo:
         """Load the model and decode once in every way. Raises LoadFailed.
@@ -91,12 +96,18 @@ class OpenAIWhisper:
             raise LoadFailed(f"stt backend 'openai-whisper' has no library: {error}") from error
         self._fitted.load(self._name)
         self._details["device"] = self._device
-        return StageInfo(backend="openai-whisper", languages=self._languages, details=self._details)
+        return StageInfo(
+            backend="openai-whisper",
+            languages=self._languages,
+            translates=self._translates,
+            details=self._details,
+        )
 
     def transcribe(self, windows: Sequence[SpeechWindow]) -> list[Transcript]:
         """What each window says.
 
-        Raises BadInput (half a sample, a language that the model lacks), Overloaded (a partial
+        Raises BadInput (half a sample, a language that the model lacks, a translation by a model
+        that was fallen back to), Overloaded (a partial
         that would have to wait), BackendError.
         """
         return [
@@ -120,6 +131,7 @@ class OpenAIWhisper:
             ) from error
         known = self._library.tokenizer.LANGUAGES
         self._languages = tuple(known) if model.is_multilingual else ("en",)
+        self._translates = model.is_multilingual and was_taught_translation(name)
         if self._language is not None and self._language not in self._languages:
             raise LoadFailed(f"stt model {name!r} does not know the language {self._language!r}")
         for final in (True, False):
@@ -129,23 +141,27 @@ class OpenAIWhisper:
     def _hear(self, model: Any, window: SpeechWindow) -> Transcript:
         sound = samples(window.pcm)
         language = language_of(window, self._language, self._languages, self._name)
+        if window.task == "translate" and not self._translates:
+            raise BadInput(f"stt model {self._name!r} does not translate")
         if duration_s(window) < SHORTEST_S:
             return Transcript("", language=language)
         if not self._decoding.acquire(blocking=window.final):
             raise Overloaded("openai-whisper decodes one window at a time, and is at it")
         try:
             decode = self._whole if duration_s(window) <= _ENCODED_S else self._piecewise
-            return decode(model, sound, language, wants_words(window))
+            heard = decode(model, sound, language, window.task, wants_words(window))
+            return replace(heard, language="en") if window.task == "translate" else heard
         finally:
             self._decoding.release()
 
     def _whole(
-        self, model: Any, sound: NDArray[np.float32], language: str | None, words: bool
+        self, model: Any, sound: NDArray[np.float32], language: str | None, task: Task, words: bool
     ) -> Transcript:
         """What a window says that the encoder takes in at once; without the model's timestamps."""
         library, seconds = self._library, len(sound) / SPEECH_RATE
         mel = library.log_mel_spectrogram(library.pad_or_trim(sound), model.dims.n_mels)
         options = library.DecodingOptions(
+            task=task,
             language=language,
             beam_size=self._beam_size if self._beam_size > 1 else None,
             sample_len=min(math.ceil(seconds * MOST_TOKENS_PER_S), model.dims.n_text_ctx // 2),
@@ -159,7 +175,7 @@ class OpenAIWhisper:
             return Transcript("", language=heard.language)
         guesses: list[Guess] = []
         if words:
-            tokenizer = self._tokenizer(model, heard.language)
+            tokenizer = self._tokenizer(model, heard.language, task)
             tokens = [token for token in heard.tokens if token < tokenizer.eot]
             frames = len(sound) // library.audio.HOP_LENGTH
             placed = self._timing.find_alignment(
@@ -170,12 +186,13 @@ class OpenAIWhisper:
         return Transcript(heard.text.strip(), words_in_order(guesses, seconds), heard.language)
 
     def _piecewise(
-        self, model: Any, sound: NDArray[np.float32], language: str | None, words: bool
+        self, model: Any, sound: NDArray[np.float32], language: str | None, task: Task, words: bool
     ) -> Transcript:
         """What a window says that is longer than the encoder's."""
         heard = model.transcribe(
             sound,
             language=language,
+            task=task,
             beam_size=self._beam_size if self._beam_size > 1 else None,
             temperature=0.0,
             condition_on_previous_text=False,
@@ -196,12 +213,12 @@ class OpenAIWhisper:
         in_order = words_in_order(guesses, len(sound) / SPEECH_RATE)
         return Transcript(text, in_order, heard["language"])
 
-    def _tokenizer(self, model: Any, language: str) -> Any:
+    def _tokenizer(self, model: Any, language: str, task: Task) -> Any:
         return self._library.tokenizer.get_tokenizer(
             model.is_multilingual,
             num_languages=model.num_languages,
             language=language,
-            task="transcribe",
+            task=task,
         )
 
 

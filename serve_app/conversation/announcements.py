@@ -58,6 +58,15 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class SilenceTimedOut:
+    """The caller said nothing since the last reply was played, which is answered now. Its start
+    and end in the call's audio."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartialTranscript:
     """More of the turn's transcript: `text` follows the partials sent before it.
 
@@ -204,6 +213,7 @@ Announcement: TypeAlias = (
     | Moving
     | SpeechStarted
     | SpeechStopped
+    | SilenceTimedOut
     | PartialTranscript
     | FinalTranscript
     | ReplyStarted

@@ -58,6 +58,7 @@ class ConfigChanged:
     answers_turns   a turn is answered; else it is kept for a `ReplyRequested`
     interruptible   the caller's speech ends a reply
     speaks          replies have a voice; else they are text alone
+    silence_ms      the caller's silence after a reply that is answered as a turn is; 0: none
     recogniser      the name of the model that must be the one deployed
     tools           those that the client runs, instead of those it named before
     continues       a reply goes on when they have answered; else the client asks for another
@@ -73,6 +74,7 @@ class ConfigChanged:
     answers_turns: bool | None = None
     interruptible: bool | None = None
     speaks: bool | None = None
+    silence_ms: int | None = None
     recogniser: str | None = None
     tools: tuple[Tool, ...] | None = None
     tool_choice: ToolChoice | None = None

@@ -60,6 +60,11 @@ class Listening:
         """Length of the open turn's speech; 0 without one."""
         return self._endpointer.speech_ms if self._turn else 0
 
+    @property
+    def heard_ms(self) -> int:
+        """How much of the call was heard: a drop is told before its frame is."""
+        return max(self._endpointer.now_ms, self._hush.heard_ms)
+
     def hear(self, frame: ev.VoiceFrame, now: float) -> None:
         """Follow the voice: open the turn, ask for transcripts, commit at a long pause."""
         self._frame_at = now
@@ -287,12 +292,7 @@ class Listening:
         self._finals.commit(final, speech_ms, pause_ms, now)
 
     def _ask_final(self, turn: OpenTurn, now: float) -> Final:
-        return self._windows.ask_final(turn, self._spoken_to_ms, self._now_ms, now)
+        return self._windows.ask_final(turn, self._spoken_to_ms, self.heard_ms, now)
 
     def _ask_partial(self, turn: OpenTurn) -> None:
-        self._windows.ask_partial(turn, self._endpointer.speech_ms, self._now_ms)
-
-    @property
-    def _now_ms(self) -> int:
-        """How much of the call was heard: a drop is told before its frame is."""
-        return max(self._endpointer.now_ms, self._hush.heard_ms)
+        self._windows.ask_partial(turn, self._endpointer.speech_ms, self.heard_ms)

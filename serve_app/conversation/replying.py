@@ -55,6 +55,11 @@ class Replying:
         return self._live is not None
 
     @property
+    def live_id(self) -> str | None:
+        """The id of that reply."""
+        return self._live.reply_id if self._live else None
+
+    @property
     def audible(self) -> Playout | None:
         """The playout of the reply that the caller hears, if any."""
         return self._live.playout if self._live and self._live.playout.started else None

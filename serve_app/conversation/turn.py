@@ -31,6 +31,7 @@ from serve_app.conversation.finals import HeardTurn
 from serve_app.conversation.history import Entry, History
 from serve_app.conversation.listening import Listening
 from serve_app.conversation.policy import TurnPolicy
+from serve_app.conversation.presence import WORDLESS, Presence
 from serve_app.conversation.replying import Replying, Speculation
 from serve_app.conversation.snapshot import Snapshot, merged
 
@@ -51,29 +52,29 @@ class TurnMachine:
         self._discretion = None if policy.resumes else Discretion()
         self._turn_id: int | None = None
         self._unanswered: list[HeardTurn] = []
+        self._presence = Presence(policy, now)
         self._answers = True
         self._interruptible = True
         self._in_silence = FramesTogether(policy.endpointing.start_ms // FRAME_MS, 1)
         self._in_speech = FramesTogether(1, policy.speculate_after_ms // FRAME_MS)
         self._config = ev.ConfigChanged()
-        self._call_ends_at = now + policy.max_call_ms / 1000
-        self._active_at = now
         self.ended = False
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """What to do about `event`."""
-        was_replying = self._replying.active
+        was_busy, reply_before = self._busy(), self._replying.live_id
         if not self.ended:
             self._take(event, now)
             if not self.ended and not self._listening.awaited:
                 self._replying.start_requested(now)
-            if was_replying or self._replying.active:
-                self._active_at = now
+            if was_busy or self._busy():
+                replies = {x for x in (reply_before, self._replying.live_id) if x}
+                self._presence.busy(replies, self._listening.heard_ms, now)
         commands = self._out[:]
         self._out.clear()
         if self._discretion is None:
             return commands
-        over_reply = self._interruptible and (was_replying or self._replying.active)
+        over_reply = self._interruptible and bool(reply_before or self._replying.active)
         undecided = self._listening.undecided
         return self._discretion.pass_on(commands, over_reply=over_reply, undecided=undecided)
 
@@ -93,7 +94,7 @@ class TurnMachine:
             cut=self._replying.cut_off(now),
             unanswered=tuple(unanswered),
             requests=self._replying.requests.waiting,
-            lasted_s=now - self._call_ends_at + self._policy.max_call_ms / 1000,
+            lasted_s=self._presence.lasted_s(now),
         )
 
     def restore(self, kept: Snapshot) -> None:
@@ -106,7 +107,7 @@ class TurnMachine:
             requests.add(request)
         history.turns = kept.turns + len(kept.unanswered)
         self._replying.begun = kept.replies
-        self._call_ends_at -= kept.lasted_s
+        self._presence.lasted_before(kept.lasted_s)
         self._configure(kept.config)
 
     @property
@@ -135,9 +136,8 @@ class TurnMachine:
         """When to send a Tick; None once the call has ended."""
         if self.ended:
             return None
-        waits = [self._call_ends_at, self._listening.deadline(), self._replying.deadline()]
-        if not self._busy():
-            waits.append(self._active_at + self._policy.idle_ms / 1000)
+        presence = self._presence.deadline(busy=self._busy())
+        waits = [presence, self._listening.deadline(), self._replying.deadline()]
         return min(wait for wait in waits if wait is not None)
 
     def _take(self, event: ev.Event, now: float) -> None:
@@ -208,7 +208,7 @@ class TurnMachine:
         turn_id = self._listening.turn_id
         words = self._listening.transcribed(event, now)
         if words and turn_id is not None:
-            self._active_at = now
+            self._presence.heard_words(now)
             aside = self._asides.may_be(turn_id, words, self._replying.audible)
             if self._interruptible and not aside:
                 self._replying.interrupt(now)
@@ -280,23 +280,31 @@ class TurnMachine:
             self._interruptible = change.interruptible
         if change.speaks is not None:
             self._replying.speaks = change.speaks
+        if change.silence_ms is not None:
+            self._presence.answer_after_ms = change.silence_ms
 
     def _tick(self, now: float) -> None:
-        if now >= self._call_ends_at:
-            self._expire("the call reached its longest allowed length", now)
-        elif not self._busy() and now >= self._active_at + self._policy.idle_ms / 1000:
-            self._expire("the caller was silent for too long", now)
-        else:
-            self._listening.tick(now)
-            self._mind_transcripts(now)
-            self._replying.tick(now)
+        if why := self._presence.expired(now, busy=self._busy()):
+            self._out.append(Tell(say.CallError("session_expired", why)))
+            self._end(GOING_AWAY, now)
+            return
+        self._listening.tick(now)
+        self._mind_transcripts(now)
+        self._replying.tick(now)
+        if not self._busy():
+            self._answer_silence(now)
+
+    def _answer_silence(self, now: float) -> None:
+        silence = self._presence.silence(self._listening.heard_ms, now)
+        if silence is None:
+            return
+        self._out.append(Tell(say.SilenceTimedOut(*silence)))
+        message_id = say.turn_message_id(silence[1])
+        self._replying.answer([HeardTurn(0, WORDLESS, now, 0.0, 0.0, message_id)], now)
+        self._presence.silence_reply = self._replying.live_id
 
     def _busy(self) -> bool:
         return self._listening.undecided or self._replying.active
-
-    def _expire(self, why: str, now: float) -> None:
-        self._out.append(Tell(say.CallError("session_expired", why)))
-        self._end(GOING_AWAY, now)
 
     def _end(self, close_code: int, now: float) -> None:
         self._replying.speculate(None)

@@ -28,6 +28,7 @@ from serve_app.conversation.announcements import (
     ReplyResumed,
     ReplyStarted,
     ReplyText,
+    SilenceTimedOut,
     SpeechStarted,
     SpeechStopped,
     ToolCalled,
@@ -97,6 +98,8 @@ class NativeDialect:
                 return [dump({"type": "resumed", **asdict(resumed)})]
             case VoiceRegistered():
                 return []  # Voices are registered by HTTP here.
+            case SilenceTimedOut():
+                return []  # No client of this protocol can ask for it.
             case _:
                 return [dump(_fields(announcement))]
 

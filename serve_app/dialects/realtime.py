@@ -167,6 +167,8 @@ class RealtimeDialect:
                 return self._hearing.started(at_ms)
             case say.SpeechStopped(at_ms=at_ms):
                 return self._hearing.stopped(at_ms)
+            case say.SilenceTimedOut() as silence:
+                return self._hearing.timed_out(silence, self._session)
             case say.PartialTranscript(text=text):
                 return self._hearing.partial(text, self._session)
             case say.FinalTranscript() as final:

@@ -39,12 +39,24 @@ class Hearing:
             item_id = self._new_item_id()
         else:
             messages.append(self._buffer("speech_stopped", audio_end_ms=at_ms, item_id=item_id))
-        item = Item(item_id, say.turn_message_id(at_ms), "user", "input_audio", None)
+        return [*messages, *self._committed(item_id, at_ms)]
+
+    def timed_out(self, silence: say.SilenceTimedOut, session: Session) -> list[str | bytes]:
+        """The caller said nothing for so long that this is a turn: one without words."""
+        item_id, (start_ms, end_ms) = self._new_item_id(), (silence.start_ms, silence.end_ms)
+        times = {"audio_start_ms": start_ms, "audio_end_ms": end_ms}
+        return [
+            self._buffer("timeout_triggered", item_id=item_id, **times),
+            *self._committed(item_id, end_ms),
+            *self.final(say.FinalTranscript("", start_ms, end_ms), session),
+        ]
+
+    def _committed(self, item_id: str, end_ms: int) -> list[str | bytes]:
+        item = Item(item_id, say.turn_message_id(end_ms), "user", "input_audio", None)
         before = self._items.add(item)
-        self._awaited[at_ms] = item
+        self._awaited[end_ms] = item
         told: Json = {"previous_item_id": before, "item": item.told()}
         return [
-            *messages,
             self._buffer("committed", previous_item_id=before, item_id=item_id),
             self._event("conversation.item.added", **told),
             self._event("conversation.item.done", **told),

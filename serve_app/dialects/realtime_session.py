@@ -186,10 +186,15 @@ class Session:
             answers_turns=self.kind == "realtime" and detection.get("create_response") is True,
             interruptible=detection.get("interrupt_response") is True,
             speaks=self.modality == "audio",
+            silence_ms=self._silence_ms(detection),
             tools=read_tools({"tools": list(self.tools)}, "session.tools"),
             tool_choice=read_choice({"tool_choice": self.tool_choice}, "session.tool_choice"),
             continues=False,
         )
+
+    def _silence_ms(self, detection: Json) -> int:
+        timeout_ms = detection.get("idle_timeout_ms") if self.kind == "realtime" else None
+        return timeout_ms if isinstance(timeout_ms, int) else 0
 
 
 def difference(before: ConfigChanged, after: ConfigChanged) -> ConfigChanged:

@@ -7,6 +7,8 @@ from typing import Final
 from serve_app.dialects import json_fields as read
 from serve_app.dialects.json_text import Json
 
+IDLE_TIMEOUT_RANGE_MS: Final = (5_000, 30_000)
+
 _SERVER_VAD: Final[Json] = {
     "type": "server_vad",
     "threshold": 0.5,
@@ -54,6 +56,9 @@ def _value(wanted: Json, key: str, path: str, default: object) -> object:
         case "threshold":
             value = read.optional_number(wanted, key, path, 0, 1)
             return default if value is None else value
+        case "idle_timeout_ms":
+            value = read.optional_number(wanted, key, path, *IDLE_TIMEOUT_RANGE_MS)
+            return default if value is None else round(value)
         case _:
             value = read.optional_number(wanted, key, path, 0, 600_000)
             return default if value is None else round(value)

@@ -27,6 +27,7 @@ from serve_app.conversation.announcements import (
     ReplyResumed,
     ReplyStarted,
     ReplyText,
+    SilenceTimedOut,
     SpeechStarted,
     SpeechStopped,
     ToolCalled,
@@ -140,6 +141,7 @@ class TwilioDialect:
                 | Moving()
                 | SpeechStarted()
                 | SpeechStopped()
+                | SilenceTimedOut()
                 | PartialTranscript()
                 | FinalTranscript()
                 | ReplyStarted()

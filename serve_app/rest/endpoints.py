@@ -17,6 +17,7 @@ from deployments.contracts import (
     ReplyRequest,
     SpeechRequest,
     StageInfo,
+    Task,
     Transcript,
     Voice,
 )
@@ -37,8 +38,8 @@ class RestStages(Protocol):
         """Raises PeerError where no stage has the voice or the language."""
         ...
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> Transcript:
-        """What a window of 16 kHz PCM says. Raises StageError."""
+    async def transcribe(self, pcm: bytes, language: str | None, task: Task) -> Transcript:
+        """What a window of 16 kHz PCM says, or that in English. Raises StageError."""
         ...
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyItem, None]:

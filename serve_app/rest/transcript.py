@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from deployments.contracts import Transcript, Word
+from deployments.contracts import Task, Transcript, Word
 from serve_app.conversation.unspaced_scripts import is_unspaced
 
 _SENTENCE_ENDS: Final = frozenset(".!?…。！？")
@@ -77,10 +77,12 @@ def vtt(segments: Iterable[Segment]) -> str:
     return "WEBVTT\n\n" + "".join(cues)
 
 
-def verbose(heard: Heard, seconds: float, granularities: Sequence[str]) -> dict[str, object]:
+def verbose(
+    heard: Heard, seconds: float, granularities: Sequence[str], task: Task
+) -> dict[str, object]:
     """OpenAI's `verbose_json`. What no recogniser here tells of a segment stands at 0, or 1."""
     told: dict[str, object] = {
-        "task": "transcribe",
+        "task": task,
         "language": heard.language or "und",
         "duration": round(seconds, 3),
         "text": heard.text,

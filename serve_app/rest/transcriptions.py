@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -19,6 +19,8 @@ from serve_app.rest.transcript import srt, verbose, vtt
 from serve_app.rest.uploads import Upload, UploadLimits, checked, read_form
 
 FILE: Final = "Wav, mp3, flac, Ogg, WebM, m4a or aac."
+Form: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
+"""What the text is told in."""
 
 _MS_A_TOKEN: Final = 100
 _CHARS_A_TOKEN: Final = 4
@@ -31,7 +33,7 @@ class TranscriptionForm(BaseModel):
     language: str | None = Field(None, max_length=35, pattern="^[A-Za-z0-9_-]+$")
     prompt: str | None = Field(None, max_length=10_000)
     temperature: float | None = Field(None, ge=0, le=1)
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    response_format: Form = "json"
     stream: bool = False
     timestamp_granularities: list[Literal["word", "segment"]] = Field(
         default_factory=list[Literal["word", "segment"]],
@@ -59,7 +61,7 @@ async def transcribe(service: Service, request: Request) -> Response:
     hearing = await Hearing.of(service, upload.data, language)
     if form.stream:
         return StreamingResponse(_events(hearing), media_type="text/event-stream")
-    return await _told(hearing, form)
+    return await told(hearing, form.response_format, form.timestamp_granularities)
 
 
 async def read_recording(service: Service, request: Request) -> Upload:
@@ -70,16 +72,17 @@ async def read_recording(service: Service, request: Request) -> Upload:
     )
 
 
-async def _told(hearing: Hearing, form: TranscriptionForm) -> Response:
+async def told(hearing: Hearing, form: Form, granularities: Sequence[str] = ()) -> Response:
+    """All that is said in a recording, once it was heard. Raises PeerError, StageError."""
     heard = await hearing.all()
     seconds = round(hearing.seconds, 3)
     usage = {"type": "duration", "seconds": seconds}
-    match form.response_format:
+    match form:
         case "json":
             return answer({"text": heard.text, "usage": usage})
         case "verbose_json":
-            told = verbose(heard, seconds, form.timestamp_granularities)
-            return answer({**told, "usage": usage})
+            whole = verbose(heard, seconds, granularities, hearing.task)
+            return answer({**whole, "usage": usage})
         case "text":
             return PlainTextResponse(f"{heard.text}\n")
         case "srt":
@@ -112,7 +115,7 @@ _TRANSCRIPTION: Final[Schema] = {
     "type": "object",
     "properties": {
         "text": {"type": "string"},
-        "task": {"const": "transcribe"},
+        "task": {"enum": ["transcribe", "translate"]},
         "language": {"type": "string"},
         "duration": {"type": "number"},
         "words": {"type": "array", "items": {"type": "object"}},
@@ -124,7 +127,6 @@ _TRANSCRIPTION: Final[Schema] = {
 GIVEN: Final[dict[str, Schema]] = {
     "application/json": _TRANSCRIPTION,
     "text/plain": {"type": "string"},
-    "text/event-stream": {"type": "string"},
 }
 
 ENDPOINT: Final = Endpoint(
@@ -133,6 +135,6 @@ ENDPOINT: Final = Endpoint(
     transcribe,
     "Transcribe a recording",
     body={"multipart/form-data": schema_of(TranscriptionForm, file=FILE)},
-    given=GIVEN,
+    given={**GIVEN, "text/event-stream": {"type": "string"}},
     errors=(404, 408, 413, 415),
 )

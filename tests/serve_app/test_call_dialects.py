@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 from typing import Any
@@ -61,6 +62,34 @@ async def test_push_to_talk() -> None:
         base64.b64decode(m.fields["delta"]) for m in call.client.of("response.output_audio.delta")
     ]
     assert len(b"".join(sound)) == len(audio_of("Tea.")) * 24 // 16
+
+
+@in_virtual_time
+async def test_a_silence_is_answered() -> None:
+    """A caller who says nothing for five seconds after a reply is asked something."""
+    stages = FakeStages(replies=[["Tea?"], ["Are you there?"]])
+    async with open_call(stages, DISCREET, dialect=realtime()) as call:
+        detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
+        audio = {"input": {"turn_detection": detection, "format": {"rate": 16_000}}}
+        call.client.say("session.update", session={"audio": audio})
+        call.client.say("response.create")
+        played = await call.client.until("response.done")
+        for _ in range(200):
+            append(call, bytes(1_024))
+            await asyncio.sleep(0.032)
+        [timeout] = call.client.of("input_audio_buffer.timeout_triggered")
+        assert timeout.at == pytest.approx(played.at + 5, abs=0.04)
+        fields = timeout.fields
+        assert 4_900 <= fields["audio_end_ms"] - fields["audio_start_ms"] <= 5_050
+        assert (
+            fields["item_id"] == call.client.of("input_audio_buffer.committed")[0].fields["item_id"]
+        )
+        done = await call.client.until("response.done", 2)
+        [message] = done.fields["response"]["output"]
+        assert message["content"][0]["transcript"] == "Are you there?"
+    assert stages.of("stt") == []
+    roles = [message.role for message in stages.of("llm")[1].request.messages]
+    assert roles == ["assistant", "user"]
 
 
 @in_virtual_time

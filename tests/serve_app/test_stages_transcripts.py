@@ -160,6 +160,14 @@ async def test_a_window_of_a_file_has_time() -> None:
 
 
 @in_virtual_time
+async def test_a_window_of_a_file_is_translated() -> None:
+    """The recogniser is told what to do with it."""
+    stt = FakeHandle(transcribe=[[Transcript("late")]])
+    await stages_over(stt).transcribe(b"1234", None, "translate")
+    assert [window.task for window in stt.requests] == ["translate"]
+
+
+@in_virtual_time
 async def test_a_recogniser_with_state_hears_a_file_as_it_hears_callers() -> None:
     """Half a second at a time, in a stream of its own."""
     stt = FakeHandle(transcribe=[[Transcript("all")]])

@@ -96,6 +96,28 @@ def test_recogniser_hears_two_at_once(stt: tuple[Any, StageInfo], speech: bytes)
     assert [heard(transcript) for transcript in both] == [heard(alone)] * 2
 
 
+def test_recogniser_translates(stt: tuple[Any, StageInfo], speech: bytes) -> None:
+    """What says that it does gives English text; what was asked before and after is as it was."""
+    backend, info = stt
+    if not info.translates:
+        return
+    first = hear(backend, info, speech)
+    for seconds in (2, 32):
+        pcm = (speech * 32)[: seconds * SPEECH_RATE * 2]
+        [english] = backend.transcribe([SpeechWindow(pcm, final=True, task="translate")])
+        assert english.language == "en"
+        ends = [0, *(word.end_ms for word in english.words)]
+        for word, end in zip(english.words, ends, strict=False):
+            assert end <= word.start_ms < word.end_ms <= len(pcm) // 32 + 20
+    assert heard(hear(backend, info, speech)) == heard(first)
+
+
+def test_one_that_does_not_translate_is_not_asked(stt: tuple[Any, StageInfo]) -> None:
+    """A recogniser with state has no way to be told."""
+    _, info = stt
+    assert not (info.translates and info.incremental)
+
+
 @pytest.mark.parametrize("pcm", [b"", bytes(2), bytes(64_000)])
 def test_recogniser_takes_silence(stt: tuple[Any, StageInfo], pcm: bytes) -> None:
     """No audio, one sample, and two seconds of silence are no error."""

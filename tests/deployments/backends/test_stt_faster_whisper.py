@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from deployments import backends
 from deployments.backends.stt_faster_whisper import FasterWhisper
-from deployments.contracts import LoadFailed, SpeechWindow, StageInfo
+from deployments.contracts import BadInput, LoadFailed, SpeechWindow, StageInfo
 
 SECOND = SpeechWindow(bytes(32_000), final=False)
 
@@ -25,10 +26,10 @@ class Library:
         self.loaded: list[tuple[str, dict[str, Any]]] = []
         self.freed: list[str] = []
         self.batches: list[int] = []
+        self.tasks: list[tuple[str, str]] = []
         library = self
 
         class WhisperModel:
-            supported_languages = ("en",)
             max_length = 448
             hf_tokenizer = None
 
@@ -37,8 +38,13 @@ class Library:
                 if name == "absent":
                     raise FileNotFoundError("no snapshot in the cache")
                 self.name = name
+                multilingual = not name.endswith(".en")
+                self.supported_languages = ("en", "de") if multilingual else ("en",)
                 self.model = SimpleNamespace(
-                    is_multilingual=False, generate=self.generate, unload_model=self.unload
+                    is_multilingual=multilingual,
+                    detect_language=lambda mels: [[("<|de|>", 1.0)]] * len(mels),
+                    generate=self.generate,
+                    unload_model=self.unload,
                 )
 
             def feature_extractor(self, sound: np.ndarray) -> np.ndarray:
@@ -64,7 +70,7 @@ class Library:
                 library.freed.append(self.name)
 
         parts: Any = ModuleType("faster_whisper.transcribe")
-        parts.Tokenizer = lambda *_, **__: SimpleNamespace(eot=9, decode=lambda _: " yes")
+        parts.Tokenizer = self.tokenizer
         parts.pad_or_trim = lambda mel: mel[:, :10]
         parts.get_suppressed_tokens = lambda *_: []
         parts.get_compression_ratio = lambda _: 1.0
@@ -75,6 +81,11 @@ class Library:
         engine.get_cuda_device_count = lambda: self.gpus
         for module in (top, parts, engine):
             monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def tokenizer(self, *_: Any, task: str, language: str) -> Any:
+        """What a decode is begun with."""
+        self.tasks.append((task, language))
+        return SimpleNamespace(eot=9, decode=lambda _: " yes")
 
 
 @pytest.fixture
@@ -156,6 +167,33 @@ def test_a_model_that_is_not_there() -> None:
     """It is named, and how to provide it."""
     with pytest.raises(LoadFailed, match=r"'absent'.*no snapshot in the cache.*HF_HOME"):
         loaded(model="absent")
+
+
+def test_translation(library: Library) -> None:
+    """From the language that is found, whatever the callers' is; apart from what is transcribed."""
+    backend, info = loaded(model="small", language="en")
+    assert info.translates
+    library.tasks.clear()
+    german = SpeechWindow(bytes(32_000), final=True, task="translate")
+    heard = backend.transcribe([german, SpeechWindow(bytes(32_000), final=True)])
+    assert library.tasks == [("translate", "de"), ("transcribe", "en")]
+    assert [transcript.language for transcript in heard] == ["en", "en"]
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("model", ["small.en", "large-v3-turbo", "Systran/faster-distil-small"])
+def test_models_that_do_not_translate(model: str) -> None:
+    """English ones have nothing to translate; the quick ones would transcribe."""
+    assert not loaded(model=model)[1].translates
+
+
+def test_a_fallback_that_does_not_translate(library: Library) -> None:
+    """Refuses, rather than transcribe what was to be translated."""
+    backend, info = loaded(model="large-v3")
+    assert info.translates
+    library.too_big = {"large-v3"}
+    with pytest.raises(BadInput, match="large-v3-turbo"):
+        backend.transcribe([replace(SECOND, task="translate")])
 
 
 @pytest.mark.parametrize("size", ["small.en", "base", "base.en", "large-v3"])

@@ -11,7 +11,7 @@ import pytest
 from deployments import backends
 from deployments.contracts import BackendError, BadInput, LoadFailed, Overloaded, SpeechWindow
 from tests import stt_servers
-from tests.stt_servers import HEARD, Seen
+from tests.stt_servers import HEARD, TRANSLATED, Seen
 
 TWO_S = bytes(64_000)
 
@@ -76,6 +76,37 @@ def test_what_the_server_doubts_is_left_out(server: tuple[dict[str, object], See
     heard = hear(settings, SpeechWindow(TWO_S, final=True))
     assert heard.text == HEARD
     assert [word.text for word in heard.words] == HEARD.split()
+
+
+def test_a_translation(server: tuple[dict[str, object], Seen]) -> None:
+    """Has its own address, and no language: the server finds that."""
+    settings, seen = server
+    seen.doubtful = True
+    window = SpeechWindow(TWO_S, final=True, language="de", task="translate")
+    heard = hear(settings, window)
+    assert (heard.text, heard.words, heard.language) == (TRANSLATED, (), "en")
+    [request] = seen.requests
+    assert request["path"] == "/v1/audio/translations"
+    assert "language" not in request
+
+
+@pytest.mark.parametrize(
+    ("model", "translates"),
+    [
+        ("whisper-1", True),
+        ("Systran/faster-whisper-small", True),
+        ("Systran/faster-whisper-small.en", False),
+        ("whisper-large-v3-turbo", False),
+        ("gpt-4o-transcribe", False),
+    ],
+)
+def test_which_models_translate(
+    server: tuple[dict[str, object], Seen], model: str, translates: bool
+) -> None:
+    """Told by their names, as no server says."""
+    backend = backends.create("stt", "openai", {**server[0], "model": model, "api_key_env": ""})
+    assert backend.load().translates is translates
+    backend.close()
 
 
 def test_hardly_any_audio_is_not_sent(server: tuple[dict[str, object], Seen]) -> None:

@@ -206,6 +206,7 @@ class RandomCall:
             ev.InterruptRequested(),
             ev.ConfigChanged(endpoint_ms=96),
             ev.ConfigChanged(instructions="sing"),
+            ev.ConfigChanged(silence_ms=self.random.choice([0, 2_000])),
             ev.ConfigChanged(detects_turns=self.random.random() < 0.8),
             ev.ConfigChanged(answers_turns=self.random.random() < 0.8),
             ev.ConfigChanged(interruptible=self.random.random() < 0.8),

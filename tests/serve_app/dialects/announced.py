@@ -17,6 +17,7 @@ from serve_app.conversation.announcements import (
     ReplyAudio,
     ReplyResumed,
     ReplyStarted,
+    SilenceTimedOut,
     SpeechStarted,
     SpeechStopped,
     ToolCalled,
@@ -30,6 +31,7 @@ _special = {
     ConversationResumed: st.builds(ConversationResumed, _ms, _ms, st.text(), st.text()),
     SpeechStarted: st.builds(SpeechStarted, _ms),
     SpeechStopped: st.builds(SpeechStopped, _ms),
+    SilenceTimedOut: st.builds(SilenceTimedOut, _ms, _ms),
     FinalTranscript: st.builds(FinalTranscript, st.text(), _ms, _ms, _words),
     # A request's id comes from the dialect itself: none, or one that `/v1/tts` gives.
     ReplyStarted: st.builds(ReplyStarted, _ids, st.sampled_from([None, "whole", "25"])),

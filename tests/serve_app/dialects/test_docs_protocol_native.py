@@ -27,6 +27,7 @@ from serve_app.conversation.announcements import (
     ReplyResumed,
     ReplyStarted,
     ReplyText,
+    SilenceTimedOut,
     SpeechStarted,
     SpeechStopped,
     ToolCalled,
@@ -127,7 +128,8 @@ def test_server_examples_are_encoded_announcements(example: object):
 def test_every_server_message_has_an_example():
     """The page leaves no announcement and no binary form out."""
     assert {type(announcement) for announcement in _ANNOUNCED} == set(Announcement.__args__) - {
-        VoiceRegistered
+        SilenceTimedOut,
+        VoiceRegistered,
     }
     shown = _server_examples()
     kinds = [message.get("type") for message in _encoded() if isinstance(message, dict)]

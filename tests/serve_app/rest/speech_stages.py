@@ -14,6 +14,7 @@ from deployments.contracts import (
     ReplyRequest,
     SpeechRequest,
     StageInfo,
+    Task,
     Transcript,
     Voice,
 )
@@ -36,7 +37,9 @@ class RestFakes:
     def __init__(self, **scripts: Any) -> None:
         self.fake = FakeStages(**scripts)
         self.info: dict[Any, StageInfo] = {
-            "stt": StageInfo("listener", languages=("en", "de"), details={"model": "small.en"}),
+            "stt": StageInfo(
+                "listener", languages=("en", "de"), translates=True, details={"model": "small"}
+            ),
             "llm": StageInfo("writer", details={"model": "Org/Writer-1"}),
             "tts": StageInfo("cloner", voices=("robot",), cloning=Cloning(min_s=3.0)),
         }
@@ -49,9 +52,9 @@ class RestFakes:
         if voice is not None and voice not in {known.name for known in await self.voices()}:
             raise PeerError("invalid_request_error", f"voice: there is no {voice} here")
 
-    async def transcribe(self, pcm: bytes, language: str | None) -> Transcript:
+    async def transcribe(self, pcm: bytes, language: str | None, task: Task) -> Transcript:
         """See RestStages."""
-        return await self.fake.hear_window(Asked(pcm, 0, True, language))
+        return await self.fake.hear_window(Asked(pcm, 0, True, language, task))
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyItem, None]:
         """See RestStages."""

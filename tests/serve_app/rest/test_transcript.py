@@ -97,7 +97,9 @@ def test_vtt() -> None:
 )
 def test_verbose_has_what_is_asked_for(granularities: list[str], keys: set[str]) -> None:
     """Segments, unless words alone are."""
-    told = verbose(heard((Transcript("Good morning. Yes", WORDS, "en"), 0)), 2.0, granularities)
+    told = verbose(
+        heard((Transcript("Good morning. Yes", WORDS, "en"), 0)), 2.0, granularities, "transcribe"
+    )
     assert told.keys() - {"task", "language", "duration", "text"} == keys
     assert (told["language"], told["duration"]) == ("en", 2.0)
 

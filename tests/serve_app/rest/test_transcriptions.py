@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.contracts import StageInfo
 from serve_app.errors import StageTimeout
 from tests.serve_app.rest.http_client import connected, events, fault, recording, transcribe
 from tests.serve_app.rest.speech_stages import RestFakes
@@ -50,7 +51,7 @@ async def test_transcriptions_as_they_are_heard(stages: RestFakes) -> None:
     async with connected(stages) as client:
         response = await client.post(
             "/v1/audio/transcriptions",
-            data={"model": "small.en", "stream": "true"},
+            data={"model": "small", "stream": "true"},
             files=recording(30.0),
         )
     *deltas, done, end = events(response)
@@ -67,7 +68,7 @@ async def test_a_stream_that_fails_says_so(stages: RestFakes) -> None:
     async with connected(stages) as client:
         response = await client.post(
             "/v1/audio/transcriptions",
-            data={"model": "small.en", "stream": "true"},
+            data={"model": "small", "stream": "true"},
             files=recording(30.0),
         )
     delta, error = events(response)
@@ -113,12 +114,70 @@ async def test_what_is_no_recording(client: httpx.AsyncClient) -> None:
     assert fault(response) == (400, "audio_undecodable", "file")
 
 
-async def test_translations_are_refused(client: httpx.AsyncClient) -> None:
-    """No recogniser here translates, and nobody is told otherwise."""
-    response = await client.post(
-        "/v1/audio/translations", data={"model": "whisper-1"}, files=recording()
-    )
+async def translate(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
+    """Ask for a second of sound in English."""
+    form = {"model": "whisper-1", **fields}
+    return await client.post("/v1/audio/translations", data=form, files=recording())
+
+
+async def test_a_translation(stages: RestFakes) -> None:
+    """Asked of the recogniser as one, in whatever language that finds; not the configured one."""
+    async with connected(stages, language="de") as client:
+        response = await translate(client)
+    assert response.json()["text"] == "I need a rest."
+    [heard] = stages.fake.of("stt")
+    assert (heard.request.task, heard.request.language) == ("translate", None)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("text", "I need a rest.\n"),
+        ("srt", "1\n00:00:00,000 --> 00:00:00,400\nI need a rest.\n\n"),
+        ("vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:00.400\nI need a rest.\n\n"),
+    ],
+)
+async def test_translations_as_text(client: httpx.AsyncClient, form: str, text: str) -> None:
+    """In the forms that transcriptions have."""
+    assert (await translate(client, response_format=form)).text == text
+
+
+async def test_a_translation_in_detail(client: httpx.AsyncClient) -> None:
+    """It says what it is; there are no words, which are not asked for."""
+    told = (await translate(client, response_format="verbose_json")).json()
+    assert (told["task"], told["language"]) == ("translate", "en")
+    assert "words" not in told
+
+
+async def test_a_transcription_is_asked_for_as_one(
+    client: httpx.AsyncClient, stages: RestFakes
+) -> None:
+    """Of a recogniser that translates too."""
+    await transcribe(client)
+    assert stages.fake.of("stt")[0].request.task == "transcribe"
+
+
+async def test_who_does_not_translate_refuses(client: httpx.AsyncClient, stages: RestFakes) -> None:
+    """By its name, and nothing is heard."""
+    stages.info["stt"] = StageInfo("listener", details={"model": "small.en"})
+    response = await translate(client)
     assert fault(response) == (400, "translation_not_supported", None)
+    assert "small.en" in response.json()["error"]["message"]
+    assert stages.fake.of("stt") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"model": "parrot"}, (404, "model_not_found", "model")),
+        ({"response_format": "xml"}, (400, "invalid_value", "response_format")),
+    ],
+)
+async def test_what_a_translation_refuses(
+    client: httpx.AsyncClient, fields: dict[str, str], expected: tuple[int, str, str]
+) -> None:
+    """Named by its field."""
+    assert fault(await translate(client, **fields)) == expected
 
 
 async def test_recordings_are_heard_one_window_at_a_time(stages: RestFakes) -> None:
