@@ -145,6 +145,9 @@ class _Streams:
                 raise StreamLost(key)
             return stream
         self._drop_idle()
+        # Before the new one is opened: with a decoder for each caller, it is the only one.
+        if stream is not None:
+            self._forget(key, stream)
         stream = _Stream(await self._open(window.language))
         if replaced := self._streams.get(key):
             self._forget(key, replaced)
