@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from deployments.contracts import BadInput, SpeechWindow, StageInfo, Transcript
+from deployments.contracts import BadInput, Overloaded, SpeechWindow, StageInfo, Transcript
 from deployments.stt import SpeechToTextDeployment
 
 PATIENCE_S = 5.0
@@ -107,6 +107,8 @@ class Streams:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.slow_open = False
+        self.room: int | None = None
+        """Recognisers that there may be at once; None: any number."""
         self.closed = threading.Semaphore(0)
         self.opened: list[Recogniser] = []
 
@@ -118,6 +120,8 @@ class Streams:
         """See IncrementalSpeechToText."""
         if language == "xx":
             raise BadInput("no such language")
+        if self.room is not None and self.closes.count(0) >= self.room:
+            raise Overloaded("all recognisers are in use")
         if self.slow_open:
             self.gate.pass_through()
         self.opened.append(Recogniser(self.gate, self.closed))

@@ -155,6 +155,17 @@ async def test_a_stream_that_begins_again_frees_the_old_one(streams: Any, backen
     assert backend.closes == [1, 0]
 
 
+async def test_a_stream_that_begins_again_needs_no_second_recogniser(
+    streams: Any, backend: Streams
+) -> None:
+    """Where there are as many as callers, none is spare."""
+    backend.room = 1
+    await streams.transcribe(piece(b"old"))
+    assert await streams.transcribe(piece(b"new")) == Transcript("new")
+    with pytest.raises(Overloaded):
+        await streams.transcribe(piece(b"other", stream="b"))
+
+
 async def test_a_replay_does_not_free_what_a_thread_still_uses(
     streams: Any, backend: Streams, gate: Gate
 ) -> None:

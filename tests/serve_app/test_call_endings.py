@@ -239,3 +239,14 @@ async def test_one_callers_end_is_not_anothers() -> None:
         assert [type(result) for result in results] == [type(None), ExceptionGroup]
         await talking
         assert [m.fields["status"] for m in call.client.of("reply_done")] == ["completed"] * 3
+
+
+@in_virtual_time
+async def test_a_limit_that_is_past_while_messages_wait() -> None:
+    """Its alarm rings at once, as soon as they are taken in: the call ends by the limit."""
+    client = FakeSocket()
+    for _ in range(3):
+        client.say("interrupt")
+    await start(FakeStages(), client, TurnPolicy(max_call_ms=0))
+    assert client.closed_with == 1001
+    assert client.errors == ["session_expired"]
