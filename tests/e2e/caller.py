@@ -33,7 +33,7 @@ class Caller:
                     assert not self._closed, f"the call ended: {self.kinds()}"
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"not within {limit_s} s: {self._last()}") from None
+            raise TimeoutError(f"not within {limit_s} s: {self._last()}") from None
 
     async def until_a(self, kind: type[T], limit_s: float = 15.0) -> T:
         """The next event of a kind."""
