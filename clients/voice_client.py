@@ -21,6 +21,7 @@ from clients.connection import NORMAL_CLOSE, CallError, CallLost, CallRefused, C
 from clients.events import (
     Audio,
     Event,
+    Moving,
     Payload,
     Ready,
     Reconnecting,

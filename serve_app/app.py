@@ -28,7 +28,6 @@ from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
 from serve_app.front_door import FrontDoor
 from serve_app.ingress import Ingress
-from serve_app.resume import memory
 from serve_app.settings import (
     LimitSettings,
     Placement,
@@ -71,9 +70,7 @@ def build(settings: Settings) -> serve.Application:
     )
     slots = math.ceil(chosen.limits.max_calls * HEADROOM)
     after = [_loaded_first(stt, tts)] if settings.llm_loads_last else []
-    return Ingress.options(
-        max_ongoing_requests=slots, deployment_actors=memory.actors(chosen.resume)
-    ).bind(
+    return Ingress.options(max_ongoing_requests=slots).bind(
         chosen,
         SpeechToTextDeployment.options(**_options(stt, slots)).bind(stt.backend, stt.settings),
         LanguageModelDeployment.options(**_options(llm, slots)).bind(
