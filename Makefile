@@ -129,10 +129,12 @@ ask: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --ignore tests/clients --ignore tests/clients_real \
 	  --ignore tests/deployments/backends --ignore tests/models \
-	  --ignore tests/e2e/test_resume.py --ignore tests/e2e/test_cancelled_turns.py
+	  --ignore tests/e2e/test_resume.py --ignore tests/e2e/test_draining.py \
+	  --ignore tests/e2e/test_cancelled_turns.py
 
 test-clients: $(VENV)/.dev $(CLIENTS_VENV)/.clients $(CLIENTS_NODE)/.clients
-	$(BIN)/python -m pytest tests/clients tests/clients_real tests/e2e/test_resume.py
+	$(BIN)/python -m pytest tests/clients tests/clients_real \
+	  tests/e2e/test_resume.py tests/e2e/test_draining.py
 
 # Clients of others, for a conversation with each. They are programs of their own.
 $(CLIENTS_VENV)/.clients: requirements/clients-real.txt | $(CLIENTS_VENV)/bin/python
@@ -149,6 +151,7 @@ soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
 	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
 	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
 	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
+	$(BIN)/python -m pytest -m soak -s tests/e2e/test_draining.py
 	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of

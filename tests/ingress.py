@@ -56,7 +56,7 @@ async def _nobody_stops(_told: Any) -> None:
 
 
 @asynccontextmanager
-async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
+async def open_ingress(grace_s: float = GRACE_S, **settings: Any) -> AsyncGenerator[Any, None]:
     """The ASGI application of one replica; `settings` beside the stages' own. One at a time."""
     # Kept conversations are with an actor of Serve's.
     whole = Settings.model_validate({**STAGES, "resume": {"store": "none"}, **settings})
@@ -64,7 +64,7 @@ async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
     own: Any = Ingress.func_or_class.__mro__[1]
     replica = object.__new__(own)
     with (
-        patch.object(stop_notice, "graceful_shutdown_timeout_s", lambda: GRACE_S),
+        patch.object(stop_notice, "graceful_shutdown_timeout_s", lambda: grace_s),
         patch.object(stop_notice, "follow", _nobody_stops),
     ):
         await own.__init__(replica, whole, *handles())
@@ -79,6 +79,11 @@ async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
             for each in watching:
                 each.cancel()
             await asyncio.wait(watching)
+
+
+def replica_of(_app: Any) -> Any:
+    """The replica whose application this is."""
+    return serve.get_replica_context().servable_object
 
 
 def web(app: Any, **headers: str) -> httpx.AsyncClient:
