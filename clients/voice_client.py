@@ -21,6 +21,7 @@ from clients.connection import NORMAL_CLOSE, CallError, CallLost, CallRefused, C
 from clients.events import (
     Audio,
     Event,
+    Moving,
     Payload,
     Ready,
     Reconnecting,
@@ -231,7 +232,10 @@ class VoiceClient:
         measuring = asyncio.create_task(self._connection.measure(self.round_trips_ms.append))
         try:
             while (message := await self._connection.receive()) is not None:
-                await self._coming.put(self._event(message))
+                event = self._event(message)
+                if isinstance(event, Moving) and self._backoff:
+                    self._connected.clear()  # What is sent from now on is for the next connection.
+                await self._coming.put(event)
             return False
         except CallLost as lost:
             self._connected.clear()

@@ -15,6 +15,8 @@
     audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
     rest/          HTTP endpoints                        resume/    conversations that outlive
     voice_registration   recording → voice                          their connection
+    draining       who leaves a stopping replica (pure)             drain_watch moves them
+    stop_notice    Serve's word that it is to stop       front_door what is in front (pure)
     page/          what a browser gets at `/`
 
 Calls run downwards: ingress → call → conversation for what to do, reply and stages to do it.

@@ -23,16 +23,17 @@ from deployments.voices import VoiceStore
 from serve_app import gpu_plan
 from serve_app.access import exposure
 from serve_app.access.settings import from_environment
+from serve_app.draining import check_budget
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
+from serve_app.front_door import FrontDoor
 from serve_app.ingress import Ingress
-from serve_app.resume import memory
 from serve_app.settings import (
     LimitSettings,
     Placement,
     Settings,
     StageSettings,
-    default_proxy,
+    front_door,
     model_choice,
     with_overrides,
 )
@@ -58,18 +59,18 @@ def build(settings: Settings) -> serve.Application:
     settings = _overridden(settings)
     settings = settings.model_copy(update={"auth": from_environment(settings.auth)})
     exposure.check(_served_host(), settings.auth)
+    door = front_door()
+    _check_lives(settings.limits, door)
     stt = _chosen("stt", settings.stt)
     llm = _chosen("llm", settings.llm)
     tts = _chosen("tts", settings.tts)
     _check_gpus({"stt": stt, "llm": llm, "tts": tts}, settings.gpu_wait_s)
     chosen = settings.model_copy(
-        update={"stt": stt, "llm": llm, "tts": tts, "limits": _limits(settings.limits)}
+        update={"stt": stt, "llm": llm, "tts": tts, "limits": _limits(settings.limits, door)}
     )
     slots = math.ceil(chosen.limits.max_calls * HEADROOM)
     after = [_loaded_first(stt, tts)] if settings.llm_loads_last else []
-    return Ingress.options(
-        max_ongoing_requests=slots, deployment_actors=memory.actors(chosen.resume)
-    ).bind(
+    return Ingress.options(max_ongoing_requests=slots).bind(
         chosen,
         SpeechToTextDeployment.options(**_options(stt, slots)).bind(stt.backend, stt.settings),
         LanguageModelDeployment.options(**_options(llm, slots)).bind(
@@ -143,9 +144,20 @@ def _gpus_by_node() -> list[float]:
     return [node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]]
 
 
-def _limits(limits: LimitSettings) -> LimitSettings:
+def _check_lives(limits: LimitSettings, door: FrontDoor) -> None:
+    """Raises ConfigError where the front door cuts calls that are to go on.
+
+    Behind Serve's own proxy that is a setting of the Ingress in `deployments:`, which is not seen
+    here: the ingress looks at it when it starts.
+    """
+    door.check_longest(limits.max_call_s)
+    if door.fast:
+        check_budget(limits.drain_s, door.draining_s, door.grace_setting)
+
+
+def _limits(limits: LimitSettings, door: FrontDoor) -> LimitSettings:
     """As configured, but for what Serve's own proxy cannot carry."""
-    if not default_proxy():
+    if door.fast:
         return limits
     most = min(limits.max_calls, limits.max_calls_default_proxy)
     log.warning(

@@ -43,6 +43,8 @@ BAD_AUDIO_LIMIT = 250
 UNSUPPORTED_DATA = 1003
 SERVER_FAULT = 1011
 SERVICE_RESTART = 1012
+ON_ITS_WAY_S = 0.5
+"""What a client sent before it was told that the call moves may take so long to be here."""
 SUPERSEDED = 4001
 """Another connection goes on with the conversation."""
 
@@ -95,6 +97,7 @@ class Call:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._close_code = SERVER_FAULT
+        self._moving = asyncio.Event()
         self._seen = Observation(parts.call_id)
 
     async def run(self) -> None:
@@ -115,16 +118,25 @@ class Call:
                 async with asyncio.timeout(DRAIN_S):
                     await self._socket.close(self._close_code)
 
-    async def move(self) -> None:
-        """This replica stops: send the client elsewhere, where it goes on from here."""
-        for told in self._keeping.move():
-            self.tell(told)
-        await self._inbox.put(ev.Dismissed(SERVICE_RESTART))
+    @property
+    def returns(self) -> bool:
+        """Its client can come back to the conversation."""
+        return self._keeping.keeps
+
+    @property
+    def quiet(self) -> bool:
+        """Nobody speaks, and nothing is owed."""
+        return self._machine.between_turns
+
+    def move(self) -> None:
+        """This replica stops: the call ends here, and a client that can is told to come back."""
+        self._moving.set()
 
     async def _converse(self, tasks: asyncio.TaskGroup) -> None:
         self._keeping.begin()
         self._work(tasks.create_task(self._read()))
         self._work(tasks.create_task(self._mind_another()))
+        self._work(tasks.create_task(self._mind_move()))
         writer = tasks.create_task(self._outbox.run())
         loop = asyncio.get_running_loop()
         while not self._machine.ended:
@@ -133,6 +145,8 @@ class Call:
             if event is None:  # The client is gone without a word, and may come back.
                 self._keeping.leave()
                 event = ev.HangUp()
+            elif event == ev.Dismissed(SERVICE_RESTART):  # What came before it is in what is kept.
+                self._keeping.leave()
             commands = self._machine.handle(event, loop.time())
             for command in commands:
                 self._perform(command, tasks)
@@ -147,6 +161,13 @@ class Call:
         await self._keeping.superseded()
         self.tell(say.CallError("superseded", "the call goes on at another connection"))
         await self._inbox.put(ev.Dismissed(SUPERSEDED))
+
+    async def _mind_move(self) -> None:
+        await self._moving.wait()
+        for told in self._keeping.move():
+            self.tell(told)
+        await asyncio.sleep(ON_ITS_WAY_S)
+        await self._inbox.put(ev.Dismissed(SERVICE_RESTART))
 
     def _wake_by(self, deadline: float | None) -> None:
         """A Tick comes by then. It may come sooner: moving the timer at each event costs more."""

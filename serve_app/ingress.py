@@ -20,7 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import process_metrics, progress
 from deployments.contracts import SPEECH_RATE
 from deployments.logs import logger
-from serve_app import metrics, text_log
+from serve_app import metrics, stop_notice, text_log
 from serve_app.access.door import Door, Doorkeeper, knock_of, visitor_of
 from serve_app.admission import Admission
 from serve_app.audio.codecs import new_decoder
@@ -38,6 +38,8 @@ from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import CallRequest, Dialect
 from serve_app.dialects.registry import POSTS, ROUTES
 from serve_app.dialects.routes import Handshake, Post
+from serve_app.drain_watch import DrainWatch
+from serve_app.draining import Draining, check_budget
 from serve_app.errors import PeerError, Stage, StageError
 from serve_app.load import Load
 from serve_app.load_watch import watch
@@ -50,7 +52,7 @@ from serve_app.rest.entrance import Entrance
 from serve_app.rest.registry import mounted
 from serve_app.resume.line import Line
 from serve_app.resume.lines import new_lines
-from serve_app.settings import Settings, endpoints
+from serve_app.settings import Settings, endpoints, front_door
 from serve_app.stages import RayStages
 from serve_app.tools import HttpTools
 from serve_app.voice_registration import VoiceRegistration
@@ -99,7 +101,12 @@ def _on_every_post(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
-@serve.deployment(name="Ingress")
+GRACE_S = 3_600.0
+"""Behind Serve's own proxy a replica that is to stop lives for so long, at most: until the longest
+call (`limits.max_call_s`) has ended. Without calls it ends at once."""
+
+
+@serve.deployment(name="Ingress", graceful_shutdown_timeout_s=GRACE_S)
 @serve.ingress(api)
 class Ingress:
     """One replica: holds its calls' sockets, ears and conversations."""
@@ -112,6 +119,9 @@ class Ingress:
         tts: DeploymentHandle[Any],
     ) -> None:
         self._settings = settings
+        door = front_door()
+        grace_s = door.grace_s(stop_notice.graceful_shutdown_timeout_s())
+        check_budget(settings.limits.drain_s, grace_s, door.grace_setting)
         text_log.allow(settings.log_text)
         self._keys = settings.keys()
         self.door = Door(settings.auth, self._keys, ROUTES, POSTS)
@@ -130,6 +140,9 @@ class Ingress:
         self._entrance = Entrance(service)
         self._warming = asyncio.ensure_future(self._warm_up())
         self._watching = asyncio.ensure_future(self._watch_load())
+        self._drain = DrainWatch(Draining(settings.limits.drain_s, grace_s))
+        self._draining = asyncio.ensure_future(self._drain.run())
+        self._following = asyncio.ensure_future(stop_notice.follow(self._drain.told))
 
     async def _watch_load(self) -> None:
         """Loading is no load: it is over before the first call."""
@@ -194,6 +207,7 @@ class Ingress:
         route = _ROUTES[websocket.scope["path"].removeprefix(websocket.scope.get("root_path", ""))]
         handshake = self._handshake(websocket)
         try:
+            self._drain.check()
             route.check(handshake, self._keys)
             dialect = route.open(handshake)
             await self._check(dialect)
@@ -209,7 +223,9 @@ class Ingress:
         try:
             line = await self._line(dialect.request, handshake.owner)
             await accept(websocket, route, handshake)
-            await self._call(websocket, dialect, handshake.call_id, line).run()
+            call = self._call(websocket, dialect, handshake.call_id, line)
+            with self._drain.holding(call):
+                await call.run()
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)

@@ -25,6 +25,7 @@ from serve_app.conversation.policy import TurnPolicy
 from serve_app.conversation.tooling import ToolPolicy
 from serve_app.dialects.routes import Keys
 from serve_app.errors import ConfigError
+from serve_app.front_door import FrontDoor, from_flags
 from serve_app.load import LoadLimits
 from serve_app.rest.limits import RestLimits
 from serve_app.resume.store import ResumeSettings
@@ -136,6 +137,9 @@ class LimitSettings(_Frozen):
     max_voice_wait_ms: Milliseconds = 400
     """Nor while a first phrase would wait so long for a voice."""
     max_call_s: Seconds = 3_600.0
+    drain_s: Seconds = 60.0
+    """How long calls may go on at a replica that is to stop. Those that can come back are sent
+    elsewhere in it, between two turns if they can; others go on for the whole grace period."""
     idle_s: Seconds = 300.0
     send_timeout_s: Seconds = 10.0
     retry_after_s: Annotated[int, Field(ge=1)] = 5
@@ -309,6 +313,6 @@ def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[s
     return merged
 
 
-def default_proxy() -> bool:
-    """Whether Serve's own proxy is in front, in place of HAProxy (`serve.env`)."""
-    return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "0") != "1"
+def front_door() -> FrontDoor:
+    """What is in front: HAProxy, or Serve's own proxy. Raises ConfigError."""
+    return from_flags(os.environ)

@@ -27,7 +27,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from ray import serve
 
-    from serve_app.ingress import Ingress, api
+    from serve_app import stop_notice
+    from serve_app.ingress import GRACE_S, Ingress, api
     from serve_app.settings import Settings
 
 HOST = "127.0.0.1:8000"
@@ -50,15 +51,23 @@ def handles() -> tuple[FakeHandle, FakeHandle, FakeHandle]:
     )
 
 
+async def _nobody_stops(_told: Any) -> None:
+    """Serve has nothing to say."""
+
+
 @asynccontextmanager
-async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
+async def open_ingress(grace_s: float = GRACE_S, **settings: Any) -> AsyncGenerator[Any, None]:
     """The ASGI application of one replica; `settings` beside the stages' own. One at a time."""
     # Kept conversations are with an actor of Serve's.
     whole = Settings.model_validate({**STAGES, "resume": {"store": "none"}, **settings})
     # What Serve wraps the class in wants a replica; the class itself does not.
     own: Any = Ingress.func_or_class.__mro__[1]
     replica = object.__new__(own)
-    await own.__init__(replica, whole, *handles())
+    with (
+        patch.object(stop_notice, "graceful_shutdown_timeout_s", lambda: grace_s),
+        patch.object(stop_notice, "follow", _nobody_stops),
+    ):
+        await own.__init__(replica, whole, *handles())
     context = SimpleNamespace(servable_object=replica)
     with patch.object(serve, "get_replica_context", lambda: context):
         await replica._warming
@@ -66,8 +75,15 @@ async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
             yield api
         finally:
             # Serve ends a replica with its process.
-            replica._watching.cancel()
-            await asyncio.wait([replica._watching])
+            watching = [replica._watching, replica._draining, replica._following]
+            for each in watching:
+                each.cancel()
+            await asyncio.wait(watching)
+
+
+def replica_of(_app: Any) -> Any:
+    """The replica whose application this is."""
+    return serve.get_replica_context().servable_object
 
 
 def web(app: Any, **headers: str) -> httpx.AsyncClient:

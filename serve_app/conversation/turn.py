@@ -116,6 +116,12 @@ class TurnMachine:
         return self._replying.speculation
 
     @property
+    def between_turns(self) -> bool:
+        """Nobody speaks, and no answer is owed: here a call is broken off with the least notice."""
+        owed = self._unanswered or self._replying.requests.waiting
+        return not (self._busy() or owed)
+
+    @property
     def frames_together(self) -> FramesTogether:
         """Voice frames that may come together: as many as it takes to decide anything.
 

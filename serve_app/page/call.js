@@ -10,7 +10,7 @@ const PLAYED_EVERY_MS = 250;
 const SERVER_FULL_MS = 5000; // where the server does not say when to try again
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 
-const RETRIED = new Set(["at_capacity", "not_ready", "rate_limit_exceeded"]);
+const RETRIED = new Set(["at_capacity", "not_ready", "stopping", "rate_limit_exceeded"]);
 const LOST_CLOSES = new Set([1005, 1006, 1011, 1012, 1013]); // any other is the server's decision
 
 /**

@@ -10,6 +10,7 @@ const PROBLEMS = {
   microphone_lost: ["The microphone went away.", "Connect it again, then press Talk."],
   at_capacity: ["All lines are busy.", "Others are talking right now."],
   not_ready: ["The models are loading.", "The call begins as soon as they are there."],
+  stopping: ["The server is being replaced.", "The call begins at the next one."],
   rate_limit_exceeded: ["Too many calls.", "The server asks for a moment's patience."],
   lost: ["The connection broke.", "It is being made again."],
   unreachable: ["The server does not answer.", "Check the network, then press Talk."],

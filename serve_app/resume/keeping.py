@@ -46,9 +46,13 @@ class Keeping:
         if self._line:
             self._line.leave(None if self._machine.ended else self._seen())
 
+    @property
+    def keeps(self) -> bool:
+        """There is a line: the client can come back."""
+        return self._line is not None
+
     def move(self) -> list[Announcement]:
-        """The same, and the client is told to come back elsewhere."""
-        self.leave()
+        """What a client is told that is to come back elsewhere."""
         return [Moving(self._line.token)] if self._line else []
 
     async def superseded(self) -> None:

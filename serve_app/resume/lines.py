@@ -51,5 +51,5 @@ def new_lines(settings: ResumeSettings) -> Lines | None:
     if settings.store == "none":
         return None
     if settings.redis_url is None:
-        return Lines(ActorConversations(), settings.keep_s)
+        return Lines(ActorConversations(settings.keep_s), settings.keep_s)
     return Lines(RedisConversations(settings.redis_url, settings.keep_s), settings.keep_s)

@@ -1,6 +1,7 @@
-"""Conversations in an actor of the ingress's deployment: it outlives each replica.
+"""Conversations in an actor beside the ingress replicas: it outlives each, and their versions.
 
-Serve starts it before the replicas, and makes a new, empty one where it dies.
+Serve's own deployment actors are of one version and end with it. This one is made by the first
+replica that asks, under the application's name, and ends itself once it has nothing to keep.
 """
 
 # Ray's decorators and handles are typed in part.
@@ -10,53 +11,55 @@ Serve starts it before the replicas, and makes a new, empty one where it dies.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any, Final
 
 import ray
 from ray import serve
-from ray.exceptions import RayError
-from ray.serve.config import DeploymentActorConfig
+from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
 
-from serve_app.resume.store import ConversationTable, ResumeSettings, StoreLost
+from serve_app.resume.store import ConversationTable, StoreLost
 
-NAME: Final = "conversations"
+_ATTEMPTS: Final = 2
+"""One that has just ended itself is made anew."""
 
 
-@ray.remote
+@ray.remote(num_cpus=0)
 class ConversationsActor:
-    """The table, one call after the other."""
+    """The table, one call after the other. `keep_s` is that of the replica that writes."""
 
     def __init__(self, keep_s: float) -> None:
         self._table = ConversationTable(keep_s)
+        self._kept_until = time.monotonic() + keep_s
+        threading.Thread(target=self._end_when_empty, daemon=True).start()
 
-    def put(self, key: str, holder: str, owner: str, data: bytes) -> bool:
+    def put(self, key: str, holder: str, owner: str, data: bytes, keep_s: float) -> bool:
         """See ConversationStore."""
-        return self._table.put(key, holder, owner, data, time.monotonic())
+        now = time.monotonic()
+        self._table.keep_s = keep_s
+        self._kept_until = max(self._kept_until, now + keep_s)
+        return self._table.put(key, holder, owner, data, now)
 
-    def take(self, key: str, holder: str, owner: str) -> bytes | None:
+    def take(self, key: str, holder: str, owner: str, keep_s: float) -> bytes | None:
         """See ConversationStore."""
-        return self._table.take(key, holder, owner, time.monotonic())
+        now = time.monotonic()
+        self._table.keep_s = keep_s
+        self._kept_until = max(self._kept_until, now + keep_s)
+        return self._table.take(key, holder, owner, now)
 
-
-def actors(settings: ResumeSettings) -> list[dict[Any, Any] | DeploymentActorConfig]:
-    """What the ingress's deployment needs beside its replicas."""
-    if settings.store != "memory":
-        return []
-    config = DeploymentActorConfig(
-        name=NAME,
-        actor_class=ConversationsActor,
-        init_kwargs={"keep_s": settings.keep_s},
-        actor_options={"num_cpus": 0},
-    )
-    return [config]
+    def _end_when_empty(self) -> None:
+        while (left_s := self._kept_until - time.monotonic()) > 0:
+            time.sleep(left_s)
+        ray.kill(ray.get_runtime_context().current_actor)
 
 
 class ActorConversations:
-    """See ConversationStore. To be used in a replica of the deployment that has the actor."""
+    """See ConversationStore. To be used in a replica."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_s: float) -> None:
+        self._keep_s = keep_s
         self._actor: Any = None
 
     async def put(self, key: str, holder: str, owner: str, data: bytes) -> bool:
@@ -71,11 +74,23 @@ class ActorConversations:
         """There are no connections to close."""
 
     async def _ask(self, method: str, *arguments: object) -> Any:
-        try:
-            if self._actor is None:
-                self._actor = await asyncio.to_thread(serve.get_deployment_actor, NAME)
-            return await getattr(self._actor, method).remote(*arguments)
-        except (RayError, RayServeException, ValueError) as error:
-            # Another takes its place under the same name: look it up again.
-            self._actor = None
-            raise StoreLost(f"the conversations' actor: {type(error).__name__}") from error
+        error: Exception | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                if self._actor is None:
+                    self._actor = await asyncio.to_thread(self._found)
+                return await getattr(self._actor, method).remote(*arguments, self._keep_s)
+            except (RayError, RayServeException, ValueError) as failure:
+                error, self._actor = failure, None
+                if not isinstance(failure, RayActorError):
+                    break
+        raise StoreLost(f"the conversations' actor: {type(error).__name__}") from error
+
+    def _found(self) -> Any:
+        app = serve.get_replica_context().app_name
+        options: dict[str, Any] = {
+            "name": f"parley conversations of {app}",
+            "lifetime": "detached",
+            "get_if_exists": True,
+        }
+        return ConversationsActor.options(**options).remote(self._keep_s)

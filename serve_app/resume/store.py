@@ -75,7 +75,7 @@ class ConversationTable:
     """Conversations in memory. `now` in seconds of one clock."""
 
     def __init__(self, keep_s: float, max_bytes: int = MAX_TABLE_BYTES) -> None:
-        self._keep_s = keep_s
+        self.keep_s = keep_s
         self._max_bytes = max_bytes
         self._bytes = 0
         self._rows: OrderedDict[str, _Row] = OrderedDict()
@@ -86,7 +86,7 @@ class ConversationTable:
         row = self._rows.get(key)
         if row is not None and row.holder != holder:
             return False
-        self._write(key, _Row(holder, owner, data, now + self._keep_s))
+        self._write(key, _Row(holder, owner, data, now + self.keep_s))
         return True
 
     def take(self, key: str, holder: str, owner: str, now: float) -> bytes | None:
@@ -95,7 +95,7 @@ class ConversationTable:
         row = self._rows.get(key)
         if row is None or row.owner != owner or row.data == FORGOTTEN:
             return None
-        self._write(key, _Row(holder, owner, row.data, now + self._keep_s))
+        self._write(key, _Row(holder, owner, row.data, now + self.keep_s))
         return row.data
 
     def _write(self, key: str, row: _Row) -> None:

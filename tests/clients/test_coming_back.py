@@ -232,11 +232,42 @@ async def test_another_client_may_go_on() -> None:
 
     async def goes_on(peer: Peer) -> None:
         assert peer.dialect.request.resume == "token"
-        await peer.say(READY, BACK, said.Moving("token"))
+        await peer.say(READY, BACK)
         await peer.hear(HangUp)
 
     async with served(goes_on) as url, VoiceClient.connect(url, resume="token") as call:
         coming = aiter(call)
+        await until(coming, events.Resumed)
+        await call.end()
+        assert [event async for event in coming] == []
+
+
+async def test_what_is_said_after_a_server_moves_is_for_the_next() -> None:
+    """Nothing more is sent to one that is about to close."""
+    asked = asyncio.Event()
+
+    async def moves(peer: Peer) -> None:
+        await peer.say(READY, said.Moving("token"))
+        await asked.wait()
+        await peer.socket.close(1012)
+        assert [message async for message in peer.socket] == []
+
+    async def goes_on(peer: Peer) -> None:
+        await peer.say(READY, BACK)
+        assert await peer.hear(TextTyped) == TextTyped("hello?")
+        assert peer.audio == [b"1."]
+        await peer.hear(HangUp)
+
+    async with (
+        served(moves, goes_on) as url,
+        VoiceClient.connect(url, codec="pcm16", reconnect=SOON) as call,
+    ):
+        coming = aiter(call)
         assert (await until(coming, events.Moving))[-1] == events.Moving("token")
+        await call.send_audio(b"1.")
+        saying = asyncio.create_task(call.send_text("hello?"))
+        asked.set()
+        await until(coming, events.Resumed)
+        await saying
         await call.end()
         assert [event async for event in coming] == []

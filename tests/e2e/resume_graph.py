@@ -10,7 +10,6 @@ from ray import serve
 from deployments.contracts import ReplyRequest, StageInfo, TextDelta
 from deployments.llm import LanguageModelDeployment
 from serve_app.ingress import Ingress
-from serve_app.resume import memory
 from serve_app.settings import Settings
 from tests.e2e.step_graph import _Stt, _Tts
 
@@ -38,11 +37,12 @@ class _Llm(LanguageModelDeployment.func_or_class):  # type: ignore[misc, name-de
 
 def build(settings: Settings) -> serve.Application:
     """The same graph as the real builder's, over the backends above."""
-    small = {"max_ongoing_requests": 64, "ray_actor_options": {"num_cpus": 0.1}}
-    actors = memory.actors(settings.resume)
-    return Ingress.options(
-        num_replicas=2, health_check_period_s=1, deployment_actors=actors, **small
-    ).bind(
+    small = {
+        "max_ongoing_requests": 64,
+        "max_surge_percent": 100,
+        "ray_actor_options": {"num_cpus": 0.1},
+    }
+    return Ingress.options(num_replicas=2, health_check_period_s=1, **small).bind(
         settings,
         serve.deployment(name="SpeechToText", **small)(_Stt).bind(),
         serve.deployment(name="LanguageModel", **small)(_Llm).bind(),

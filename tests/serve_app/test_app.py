@@ -21,6 +21,9 @@ with warnings.catch_warnings():
     from serve_app import app
     from serve_app.app import build
 
+DRAINING = "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"
+HARD_STOP = "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"
+
 
 @pytest.fixture(autouse=True)
 def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +31,8 @@ def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STT_MODEL", "ASR_MODEL", "LLM_MODEL", "TTS_MODEL", "PARLEY_OVERRIDES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    monkeypatch.setenv(DRAINING, "3600")
+    monkeypatch.setenv(HARD_STOP, "3600")
 
 
 def settings(**changes: Any) -> Settings:
@@ -80,6 +85,34 @@ def test_serves_own_proxy_has_a_lower_cap(
     assert "takes 9 calls at most. `make run`" in caplog.text
     graph = bound(build(settings(limits={"max_calls": 4})))
     assert graph["Ingress"].init_args[0].limits.max_calls == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "limits", "why"),
+    [
+        ({DRAINING: "1800"}, {}, f"limits.max_call_s is 3600, and {DRAINING} would cut"),
+        ({HARD_STOP: "120"}, {}, f"limits.max_call_s is 3600, and {HARD_STOP} would cut"),
+        ({}, {"max_call_s": 3601}, "limits.max_call_s is 3601"),
+        (
+            {DRAINING: "50"},
+            {"max_call_s": 40, "drain_s": 46},
+            f"limits.drain_s is 46, .* lower it to 45 or less, or raise {DRAINING}",
+        ),
+        ({DRAINING: "soon"}, {}, f"{DRAINING} is no number of seconds: soon"),
+    ],
+)
+def test_what_the_fast_front_door_would_cut_is_refused(
+    monkeypatch: pytest.MonkeyPatch, flags: dict[str, str], limits: dict[str, float], why: str
+) -> None:
+    """In one line that names both sides; Serve's own proxy cuts none of it."""
+    for name, value in flags.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=why) as caught:
+        build(settings(limits=limits))
+    assert "\n" not in str(caught.value)
+    if "soon" not in flags.values():
+        monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+        build(settings(limits=limits))
 
 
 def placed(**changes: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from deployments.contracts import ReplyRequest
+from serve_app.call import ON_ITS_WAY_S, Call
 from serve_app.resume.lines import Lines
 from tests.fake_socket import FakeSocket
 from tests.fakes import FakeStages
@@ -176,19 +177,25 @@ async def test_a_store_that_is_gone_costs_nothing() -> None:
     assert client.closed_with == 1000
 
 
+async def moving_call(callers: Callers, client: FakeSocket) -> tuple[Call, asyncio.Task[None]]:
+    """A call that can be come back to, and its task."""
+    line = await Lines(callers.store, KEEP_S).line(None, "anna")
+    call = made(FakeStages(replies=[[LONG]]), client, line=line)
+    return call, asyncio.create_task(call.run())
+
+
 @in_virtual_time
 async def test_a_call_that_is_moved_goes_on_elsewhere() -> None:
     """The client is told to come back, its queued sound is dropped, and nothing is heard twice."""
-    callers = Callers()
-    client = FakeSocket()
-    line = await Lines(callers.store, KEEP_S).line(None, "anna")
-    call = made(FakeStages(replies=[[LONG]]), client, line=line)
-    running = asyncio.create_task(call.run())
+    callers, client = Callers(), FakeSocket()
+    call, running = await moving_call(callers, client)
     token = await token_of(client)
     client.say("text", text="count")
     await client.until("audio")
-    await asyncio.sleep(0.95)
-    await call.move()
+    assert call.returns
+    assert not call.quiet
+    await asyncio.sleep(0.95 - ON_ITS_WAY_S)
+    call.move()
     await running
     assert client.closed_with == 1012
     assert (await client.until("moving")).fields["resume"] == token
@@ -201,3 +208,40 @@ async def test_a_call_that_is_moved_goes_on_elsewhere() -> None:
     assert f"{heard} {rest}" == LONG
     second.vanish()
     await callers.over()
+
+
+@in_virtual_time
+async def test_what_was_on_its_way_when_a_call_moved_is_answered_elsewhere() -> None:
+    """A turn typed before the client read `moving` is there, and gets its one answer."""
+    callers, client = Callers(), FakeSocket()
+    call, running = await moving_call(callers, client)
+    token = await token_of(client)
+    await asyncio.sleep(1)
+    assert call.quiet
+    call.move()
+    await client.until("moving")
+    client.say("text", text="count")
+    await running
+    assert client.closed_with == 1012
+    second = await callers.call(token)
+    assert (await second.until("resumed")).fields["last_turn"] == "count"
+    done = (await second.until("reply_done")).fields["heard"]
+    assert done
+    assert LONG.endswith(done)
+    await asyncio.sleep(5)
+    assert len(second.of("reply_done")) == 1
+    second.vanish()
+    await callers.over()
+
+
+@in_virtual_time
+async def test_a_call_that_cannot_be_come_back_to_is_ended() -> None:
+    """With the close code of a restart and no other word."""
+    client = FakeSocket()
+    call = made(FakeStages(), client)
+    running = asyncio.create_task(call.run())
+    await client.until("ready")
+    assert not call.returns
+    call.move()
+    await running
+    assert (client.closed_with, client.of("moving")) == (1012, [])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 
+from serve_app.errors import ConfigError
 from serve_app.pause_judge import ThreadedJudge
+from tests.ingress import open_ingress, replica_of, ring_up
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -25,3 +28,30 @@ async def test_each_detector_has_its_judge(name: str) -> None:
     assert isinstance(judge, ThreadedJudge)
     assert await judge.judge(bytes(32_000)) is not None
     judge.close()
+
+
+@pytest.mark.parametrize(("origin", "status", "close"), [({}, 503, None), (True, None, 1013)])
+async def test_a_replica_that_is_to_stop_takes_no_call(
+    origin: Any, status: int | None, close: int | None
+) -> None:
+    """And says when to try again, to a browser in its own way; the call that it has is moved."""
+    headers = {"origin": "http://127.0.0.1:8000"} if origin else {}
+    async with open_ingress() as app, ring_up(app, "/v1/realtime") as held:
+        assert (await held.next_json())["type"] == "session.created"
+        replica_of(app)._drain.told(running=False, others=1)
+        async with ring_up(app, "/ws", **headers) as line:
+            await line.answered.wait()
+            said = await line.ended()
+            assert (line.status, line.closed_with) == (status, close)
+            assert line.code == "stopping" if status else '"stopping"' in str(said[0])
+            if status:
+                assert line.denied_with["retry-after"] == "1"
+        assert held.closed_with is None
+
+
+async def test_a_budget_over_the_grace_period_is_refused_at_the_start() -> None:
+    """Only there is the grace period known behind Serve's own proxy."""
+    why = "limits.drain_s is 60, .* lower it to 15 or less, or raise graceful_shutdown_timeout_s"
+    with pytest.raises(ConfigError, match=why):
+        async with open_ingress(20.0):
+            raise AssertionError("it started")
