@@ -23,6 +23,7 @@ from deployments.voices import VoiceStore
 from serve_app import gpu_plan
 from serve_app.access import exposure
 from serve_app.access.settings import from_environment
+from serve_app.archive.settings import sealing_key
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
 from serve_app.ingress import Ingress
@@ -58,6 +59,8 @@ def build(settings: Settings) -> serve.Application:
     settings = _overridden(settings)
     settings = settings.model_copy(update={"auth": from_environment(settings.auth)})
     exposure.check(_served_host(), settings.auth)
+    if settings.recording:
+        sealing_key(settings.recording)
     stt = _chosen("stt", settings.stt)
     llm = _chosen("llm", settings.llm)
     tts = _chosen("tts", settings.tts)

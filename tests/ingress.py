@@ -46,6 +46,8 @@ def handles() -> tuple[FakeHandle, FakeHandle, FakeHandle]:
             voices=[[voices]],
             register_voice=[[Voice("anna", 1, 4.0)]],
             delete_voice=[[None]],
+            voices_of=[[("anna",)]],
+            voice_recording=[[b"RIFF"]],
         ),
     )
 
@@ -68,6 +70,8 @@ async def open_ingress(**settings: Any) -> AsyncGenerator[Any, None]:
             # Serve ends a replica with its process.
             replica._watching.cancel()
             await asyncio.wait([replica._watching])
+            if replica._archive:
+                replica._archive.writer.close()
 
 
 def web(app: Any, **headers: str) -> httpx.AsyncClient:

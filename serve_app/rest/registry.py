@@ -11,6 +11,7 @@ from starlette.responses import Response
 from serve_app.rest import (
     chat,
     models,
+    own_data,
     speech,
     speech_to_speech,
     transcriptions,
@@ -27,10 +28,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     speech_to_speech.ENDPOINT,
     chat.ENDPOINT,
     *models.ENDPOINTS,
+    *own_data.ENDPOINTS,
 )
 
 ERRORS: Final = {
     400: "The request is at fault",
+    403: "Not for who asks",
     404: "There is no such thing",
     408: "The upload took too long",
     409: "There is one already",

@@ -39,6 +39,14 @@ class ConversationsActor:
         """See ConversationStore."""
         return self._table.take(key, holder, owner, time.monotonic())
 
+    def of(self, owner: str) -> list[bytes]:
+        """See ConversationStore."""
+        return self._table.of(owner, time.monotonic())
+
+    def erase(self, owner: str) -> int:
+        """See ConversationStore."""
+        return self._table.erase(owner, time.monotonic())
+
 
 def actors(settings: ResumeSettings) -> list[dict[Any, Any] | DeploymentActorConfig]:
     """What the ingress's deployment needs beside its replicas."""
@@ -66,6 +74,14 @@ class ActorConversations:
     async def take(self, key: str, holder: str, owner: str) -> bytes | None:
         """See ConversationStore."""
         return await self._ask("take", key, holder, owner)
+
+    async def of(self, owner: str) -> list[bytes]:
+        """See ConversationStore."""
+        return await self._ask("of", owner)
+
+    async def erase(self, owner: str) -> int:
+        """See ConversationStore."""
+        return await self._ask("erase", owner)
 
     async def close(self) -> None:
         """There are no connections to close."""
