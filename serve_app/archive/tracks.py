@@ -15,7 +15,9 @@ import numpy as np
 from serve_app.archive.records import CHANNELS, RATE, Sound
 
 TOLERANCE: Final = RATE // 4
-"""How late a message may be and still follow the last; so long nothing is given out, too."""
+"""How late a message may be and still follow the last."""
+HELD: Final = TOLERANCE + RATE // 10
+"""So long nothing is given out: a message of 100 ms may still come for all of it."""
 _BLOCK: Final = RATE
 _BYTES: Final = 2
 
@@ -27,21 +29,24 @@ class Tracks:
         """`now` in seconds of any clock."""
         self._began = now
         self._base = 0
-        self._heard = False
+        self._caller_end: int | None = None
         self._caller = bytearray()
         self._agent = bytearray()
 
     def caller(self, pcm: bytes, now: float) -> None:
         """The next of the caller's audio, 16 kHz, has come. What is older than the line is cut."""
-        start = self._base + len(self._caller) // _BYTES
         due = self._wall(now) - len(pcm) // _BYTES
-        if not self._heard:
-            self._heard = True
-            pcm = pcm[max(0, start - due) * _BYTES :]
-            start = max(start, due)
-        elif due - start > TOLERANCE:
+        if self._caller_end is None:
+            pcm = pcm[max(0, -due) * _BYTES :]
+            start = max(0, due)
+        elif due - self._caller_end > TOLERANCE:
             start = due
+        else:
+            start = self._caller_end
+        # What was given out as a silence meanwhile stays one.
+        start = max(self._base, start)
         self._put(self._caller, start, pcm)
+        self._caller_end = start + len(pcm) // _BYTES
 
     def agent(self, pcm: bytes, now: float) -> None:
         """The next of the agent's audio, 16 kHz, leaves."""
@@ -55,11 +60,11 @@ class Tracks:
 
     def position(self, now: float) -> int:
         """Where on the line now is. A caller who sends faster than time passes drives it."""
-        return max(self._wall(now), self._base + len(self._caller) // _BYTES)
+        return max(self._wall(now), self._caller_end or 0)
 
     def take(self, now: float, least: int = _BLOCK) -> Sound | None:
         """What can change no more, once it is `least` long. A silence on both sides is left out."""
-        until = self.position(now) - TOLERANCE
+        until = self.position(now) - HELD
         return self._given(until) if until - self._base >= least else None
 
     def finish(self, now: float) -> Sound | None:
