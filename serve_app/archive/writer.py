@@ -82,7 +82,10 @@ class RecordingFile:
         """Make the file, for its owner alone."""
         with_head = self._sealer.head + self._sealer.seal(encode(first))
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = self._path.parent
+            # Each by itself: what `parents` makes has the usual mode.
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             self._descriptor = os.open(self._path, flags, 0o600)
         except OSError as error:

@@ -146,7 +146,7 @@ def test_a_job_that_raises_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert "was not written" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["", "00", "x" * 64, "00" * 33])
+@pytest.mark.parametrize("text", ["", "0a1b", "x" * 64, "0a" * 33], ids=len)
 def test_no_key_no_recording(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server does not start, and says in one line what is missing; never what it read."""
     monkeypatch.setenv("PARLEY_RECORDING_KEY", text)
