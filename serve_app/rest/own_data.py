@@ -76,7 +76,7 @@ def _owner(request: Request) -> str:
     visitor = visitor_of(request.scope)
     if visitor.key is None:
         text = "this is for the owners of keys, and this server asks for none"
-        raise PeerError("keys_not_used", text, status=403)
+        raise PeerError("keys_not_used", text, status=404)
     return visitor.owner
 
 
@@ -181,7 +181,7 @@ ENDPOINTS: Final = (
         export_own,
         "Everything that is kept of the key's owner",
         given={"application/zip": _ZIP},
-        errors=(403,),
+        errors=(404,),
         works=False,
     ),
     Endpoint(
@@ -190,7 +190,7 @@ ENDPOINTS: Final = (
         erase_own,
         "Erase everything that is kept of the key's owner",
         given={"application/json": _ERASED},
-        errors=(403,),
+        errors=(404,),
         works=False,
     ),
 )

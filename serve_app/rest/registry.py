@@ -33,7 +33,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
 
 ERRORS: Final = {
     400: "The request is at fault",
-    403: "Not for who asks",
     404: "There is no such thing",
     408: "The upload took too long",
     409: "There is one already",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from serve_app.archive.archive import Archive
 from serve_app.archive.records import Begun, Ended, Line, Sound
 from serve_app.archive.writer import RecordingFile
 from serve_app.errors import StageRefused
+from serve_app.rest import own_data
 from serve_app.rest.endpoints import Service
 from serve_app.rest.entrance import Entrance
 from serve_app.resume.store import StoreLost
@@ -26,6 +29,9 @@ from tests.archives import KEY, NOW, archive_in
 from tests.serve_app.rest.http_client import fault
 from tests.serve_app.rest.speech_stages import RestFakes
 from tests.serve_app.resume.test_stores import TableConversations
+
+PAGE = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text()
+EXAMPLES = re.findall(r"^curl .*$", PAGE, re.MULTILINE)
 
 
 class Lost(TableConversations):
@@ -199,7 +205,34 @@ async def test_without_keys_nobody_has_an_owner() -> None:
     """Everybody would be given everybody's."""
     async with ingress.open_ingress() as app, ingress.web(app) as client:
         for answer in (await client.get("/v1/me/export"), await client.delete("/v1/me")):
-            assert fault(answer) == (403, "keys_not_used", None)
+            assert fault(answer) == (404, "keys_not_used", None)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+async def test_the_pages_examples(server: Server, command: str) -> None:
+    """docs/privacy.md: each request is sent as it stands, and answered as it says."""
+    words = shlex.split(command)
+    method = "DELETE" if "DELETE" in words else "GET"
+    assert "Authorization: Bearer $KEY" in words
+    path = words[-1].removeprefix("http://127.0.0.1:8000")
+    async with server.client("anna") as client:
+        response = await client.request(method, path)
+    if method == "GET":
+        assert members(response)
+    else:
+        [shown] = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        example, told = json.loads(shown), response.json()
+        assert {name: type(value) for name, value in example.items()} == {
+            name: type(value) for name, value in told.items()
+        }
+        assert (example["object"], example["owner"]) == (told["object"], told["owner"])
+
+
+def test_the_page_shows_each_request() -> None:
+    """Of the two."""
+    assert [command.split()[-1] for command in EXAMPLES] == [
+        "http://127.0.0.1:8000" + endpoint.path for endpoint in own_data.ENDPOINTS
+    ]
 
 
 async def test_a_call_through_the_ingress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
