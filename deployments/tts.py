@@ -144,13 +144,23 @@ class TextToSpeechDeployment:
             return own
         return own + tuple(await asyncio.to_thread(self._voices.registered))
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
+    async def voices_of(self, owner: str) -> tuple[str, ...]:
+        """The names of the voices that an owner registered. Raises CatalogueLost."""
+        if self._voices is None:
+            return ()
+        return tuple(await asyncio.to_thread(self._voices.of, owner))
+
+    async def voice_recording(self, name: str) -> bytes:
+        """A registered voice's recording, a wav file. Raises BadInput, CatalogueLost."""
+        return await asyncio.to_thread(self._cloned().recording, name)
+
+    async def register_voice(self, name: str, wav: bytes, owner: str = "") -> Voice:
         """Keep a recording, mono int16 of 24 kHz, as a voice. Raises BadInput, CatalogueLost.
 
         From now on every replica that shares the store knows it.
         """
         voices = self._cloned()
-        voice = await asyncio.to_thread(voices.register, name, wav, int(time.time()))
+        voice = await asyncio.to_thread(voices.register, name, wav, int(time.time()), owner)
         try:
             await self._prepare(name)
         except BackendError:

@@ -35,12 +35,14 @@ class CatalogueLost(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A registered voice. `id` names its recording, `created_at` in seconds since 1970."""
+    """A registered voice. `id` names its recording, `created_at` in seconds since 1970, `owner`
+    who registered it: "" where no key was asked for, or none was kept yet."""
 
     name: str
     id: str
     created_at: int
     seconds: float
+    owner: str = ""
 
     def to_json(self) -> bytes:
         """What `parse` reads."""
@@ -50,9 +52,17 @@ class Entry:
     def parse(text: str | bytes) -> Entry:
         """Raises ValueError where the text is no entry."""
         match json.loads(text):
-            case {"name": str(name), "id": str(id_), "created_at": int(at), "seconds": float(long)}:
-                if _ID.fullmatch(id_):  # It becomes a folder's name.
-                    return Entry(name, id_, at, long)
+            case {
+                "name": str(name),
+                "id": str(id_),
+                "created_at": int(at),
+                "seconds": float(long),
+                **others,
+            }:
+                owner = others.get("owner", "")
+                # The id becomes a folder's name.
+                if _ID.fullmatch(id_) and isinstance(owner, str):
+                    return Entry(name, id_, at, long, owner)
             case _:
                 pass
         raise ValueError("not a voice's entry")

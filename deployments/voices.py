@@ -123,12 +123,26 @@ class Voices:
         entries = sorted(self._catalogue.entries(), key=lambda entry: entry.name)
         return [Voice(entry.name, entry.created_at, entry.seconds) for entry in entries]
 
-    def register(self, name: str, wav: bytes, now: int) -> Voice:
-        """Keep a voice; `now` is the time, in seconds since 1970. Raises BadInput."""
+    def of(self, owner: str) -> list[str]:
+        """The names of the voices that an owner registered. Raises CatalogueLost."""
+        return sorted(e.name for e in self._catalogue.entries() if e.owner == owner)
+
+    def recording(self, name: str) -> bytes:
+        """A voice's wav file. Raises BadInput, CatalogueLost."""
+        try:
+            return (self._fetched(self._find(name)) / _RECORDING).read_bytes()
+        except FileNotFoundError as error:  # It was deleted meanwhile.
+            raise _unknown(name) from error
+
+    def register(self, name: str, wav: bytes, now: int, owner: str = "") -> Voice:
+        """Keep a voice, which is `owner`'s; `now` is the time, in seconds since 1970.
+
+        Raises BadInput.
+        """
         check_name(name, self._own)
         seconds = round(recorded_s(wav), 3)
         check_length(seconds, self._cloning)
-        entry = Entry(name, uuid.uuid4().hex, now, seconds)
+        entry = Entry(name, uuid.uuid4().hex, now, seconds, owner)
         folder = self._recordings / entry.id
         with _locked(self._recordings, fcntl.LOCK_EX):
             if len(self._catalogue.entries()) >= MAX_VOICES:

@@ -12,6 +12,7 @@
     stages         the stages, as a call sees them       hop        a Ray handle: time-outs, retry
     conversation/  every decision, pure                  breaker    a failing stage rests (pure)
     dialects/      wire protocols, pure                  errors     the error tree
+    archive/       recordings, sealed
     audio/         codecs, resampling, voice detection   websocket  Starlette's socket, refusals
     rest/          HTTP endpoints                        resume/    conversations that outlive
     voice_registration   recording → voice                          their connection

@@ -23,6 +23,7 @@ from deployments.voices import VoiceStore
 from serve_app import gpu_plan
 from serve_app.access import exposure
 from serve_app.access.settings import from_environment
+from serve_app.archive.settings import sealing_key
 from serve_app.draining import check_budget
 from serve_app.environments import ROOT, check_environment, interpreter
 from serve_app.errors import ConfigError, Stage
@@ -61,6 +62,8 @@ def build(settings: Settings) -> serve.Application:
     exposure.check(_served_host(), settings.auth)
     door = front_door()
     _check_lives(settings.limits, door)
+    if settings.recording:
+        sealing_key(settings.recording)
     stt = _chosen("stt", settings.stt)
     llm = _chosen("llm", settings.llm)
     tts = _chosen("tts", settings.tts)

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from deployments.logs import logger
 from serve_app import metrics, text_log
+from serve_app.archive.recorder import Recorder
 from serve_app.audio.downlink import Downlink
 from serve_app.audio.uplink import Uplink
 from serve_app.conversation import announcements as say
@@ -68,6 +69,9 @@ class CallParts:
     """The replica's: says what to do without."""
     line: Line | None = None
     """To where the conversation is kept, so that the client can come back to it."""
+    recorder: Recorder = field(default_factory=Recorder)
+    owner: str = ""
+    """Whose key the call was made with: what it leaves is theirs."""
 
 
 class Call:
@@ -81,6 +85,8 @@ class Call:
         self._uplink = parts.uplink
         self._stages = parts.stages
         self._registration = parts.registration
+        self._recorder = parts.recorder
+        self._owner = parts.owner
         self._judge = parts.judge
         self._load = parts.load
         self._judging: asyncio.Task[None] | None = None
@@ -88,7 +94,12 @@ class Call:
         self._transcriber = parts.stages.transcriber(parts.call_id, parts.reply_options.language)
         self._outbox = Outbox(parts.socket, parts.dialect, parts.send_timeout_s)
         self._keeping = Keeping(parts.line, parts.machine)
-        ready = say.CallReady(self._id, self._options.voice, self._options.language)
+        ready = say.CallReady(
+            self._id,
+            self._options.voice,
+            self._options.language,
+            recordable=parts.recorder.offered,
+        )
         for told in self._keeping.ready(ready):
             self._outbox.put(told)
         self._inbox: asyncio.Queue[ev.Event | None] = asyncio.Queue(INBOX_LIMIT)
@@ -112,6 +123,7 @@ class Call:
             if self._alarm:
                 self._alarm.cancel()
             self._uplink.close()
+            self._recorder.close()
             self._seen.ended(self._close_code, self._machine.speculation)
             self._keeping.leave()
             with suppress(TimeoutError):
@@ -220,6 +232,7 @@ class Call:
             self._load.stage_refused(asyncio.get_running_loop().time())
         self._seen.told(announcement)
         text_log.note(self._id, announcement)
+        self._recorder.told(announcement)
         self._outbox.put(announcement)
 
     def _start_reply(self, command: do.StartReply, tasks: asyncio.TaskGroup) -> None:
@@ -228,7 +241,7 @@ class Call:
             command.playout,
             self._stages,
             replace(self._options, voice=command.voice or self._options.voice),
-            Downlink(self._dialect.request.downlink, self._uplink.overhear),
+            Downlink(self._dialect.request.downlink, self._overhear),
             send=self._outbox.put,
             report=self._inbox.put,
         )
@@ -246,6 +259,10 @@ class Call:
         self._work(task)
         self._replies[command.reply_id] = (reply, task)
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
+
+    def _overhear(self, pcm: bytes, rate: int) -> None:
+        self._uplink.overhear(pcm, rate)
+        self._recorder.agent(pcm, rate)
 
     def _work(self, task: asyncio.Task[None]) -> None:
         """This task ends with the call."""
@@ -322,9 +339,14 @@ class Call:
                 await self._configure(event)
             case ev.ReplyRequested():
                 await self._check_request(event)
+            case ev.TextTyped(text=text):
+                self._recorder.typed(text)
+            case ev.RecordingAnswered(given=given):
+                self.tell(self._recorder.answer(given, self._uplink.received_ms))
+                return
             case ev.VoiceOffered(name=name, recording=recording):
                 # The socket is not read meanwhile: what follows may ask for the voice already.
-                voice = await self._registration.offered(name, recording)
+                voice = await self._registration.offered(name, recording, self._owner)
                 self.tell(say.VoiceRegistered(voice.name))
                 return
             case _:

@@ -23,6 +23,8 @@ from deployments.logs import logger
 from serve_app import metrics, stop_notice, text_log
 from serve_app.access.door import Door, Doorkeeper, knock_of, visitor_of
 from serve_app.admission import Admission
+from serve_app.archive.archive import SWEEP_S, new_archive
+from serve_app.archive.recorder import Recorder
 from serve_app.audio.codecs import new_decoder
 from serve_app.audio.echo import EchoGuard
 from serve_app.audio.end_of_turn import DETECTORS
@@ -136,13 +138,31 @@ class Ingress:
         self._lines = new_lines(settings.resume)
         self._tools = HttpTools(endpoints(settings.tools)) if settings.tools else None
         self._load = Load(settings.limits.load())
-        service = Service(self._stages, settings, self._registration, self._load)
+        self._archive = new_archive(settings.recording)
+        service = Service(
+            self._stages,
+            settings,
+            self._registration,
+            self._load,
+            self._archive,
+            self._lines.store if self._lines else None,
+        )
         self._entrance = Entrance(service)
         self._warming = asyncio.ensure_future(self._warm_up())
-        self._watching = asyncio.ensure_future(self._watch_load())
         self._drain = DrainWatch(Draining(settings.limits.drain_s, grace_s))
-        self._draining = asyncio.ensure_future(self._drain.run())
-        self._following = asyncio.ensure_future(stop_notice.follow(self._drain.told))
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        async with asyncio.TaskGroup() as watches:
+            watches.create_task(self._watch_load())
+            watches.create_task(self._sweep_recordings())
+            watches.create_task(self._drain.run())
+            watches.create_task(stop_notice.follow(self._drain.told))
+
+    async def _sweep_recordings(self) -> None:
+        while self._archive is not None:
+            await asyncio.to_thread(self._archive.sweep)
+            await asyncio.sleep(SWEEP_S)
 
     async def _watch_load(self) -> None:
         """Loading is no load: it is over before the first call."""
@@ -223,7 +243,7 @@ class Ingress:
         try:
             line = await self._line(dialect.request, handshake.owner)
             await accept(websocket, route, handshake)
-            call = self._call(websocket, dialect, handshake.call_id, line)
+            call = self._call(websocket, dialect, handshake, line)
             with self._drain.holding(call):
                 await call.run()
         finally:
@@ -271,13 +291,15 @@ class Ingress:
         return await self._lines.line(request.resume, owner)
 
     def _call(
-        self, websocket: WebSocket, dialect: Dialect, call_id: str, line: Line | None
+        self, websocket: WebSocket, dialect: Dialect, handshake: Handshake, line: Line | None
     ) -> Call:
         settings, request = self._settings, dialect.request
         if line and line.resumed:
             settled = line.resumed.config
             request = replace(request, voice=settled.voice, language=settled.language)
         now = asyncio.get_running_loop().time()
+        about = (handshake.call_id, handshake.owner, handshake.path)
+        recorder = Recorder(self._archive, about)
         recogniser = self._stages.info["stt"]
         language = request.language or settings.language
         if language is None and len(recogniser.languages) == 1:
@@ -290,7 +312,7 @@ class Ingress:
         )
         call = Call(
             CallParts(
-                call_id=call_id,
+                call_id=handshake.call_id,
                 socket=StarletteSocket(websocket),
                 dialect=dialect,
                 machine=TurnMachine(policy, settings.instructions, now),
@@ -302,6 +324,7 @@ class Ingress:
                     echo=EchoGuard() if settings.turn.echo_guard else None,
                     level=LevelTracker() if settings.turn.speculation != "off" else None,
                     batch=self._vads,
+                    hear=recorder.caller,
                 ),
                 stages=self._stages,
                 reply_options=ReplyOptions(
@@ -316,6 +339,8 @@ class Ingress:
                 load=self._load,
                 line=line,
                 registration=self._registration,
+                recorder=recorder,
+                owner=handshake.owner,
             )
         )
         if request.resume is not None and not (line and line.resumed):

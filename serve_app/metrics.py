@@ -100,6 +100,14 @@ class Metrics:
             "Clients that came back with a token.",
             tag_keys=("outcome",),
         )
+        self.recordings = Counter(
+            "parley_recordings_total",
+            "Recordings of calls that ended, by what became of them.",
+            tag_keys=("outcome",),
+        )
+        self.recordings_removed = Counter(
+            "parley_recordings_removed_total", "Recordings removed, by why.", tag_keys=("why",)
+        )
         self.stage_errors = Counter(
             "parley_stage_errors_total",
             "Requests that a stage failed, each try counted, by class.",
@@ -168,6 +176,17 @@ def kept(outcome: str) -> None:
 def resumed(outcome: str) -> None:
     """A client came back: `resumed`; the token is `unknown`; the store `failed`."""
     _metrics().came_back.inc(tags={"outcome": outcome})
+
+
+def recorded(outcome: str) -> None:
+    """A recording ended: `written`; `incomplete`, for lack of room in the queue; `failed`, by the
+    disk; `withdrawn`; `erased` while it was written."""
+    _metrics().recordings.inc(tags={"outcome": outcome})
+
+
+def recording_removed(why: str) -> None:
+    """A recording was removed: `expired`, `no_room`, `erased`."""
+    _metrics().recordings_removed.inc(tags={"why": why})
 
 
 def pause_judged(probability: float | None) -> None:

@@ -19,6 +19,7 @@ from deployments.contracts import Tool
 from serve_app.access.origins import canonical
 from serve_app.access.server_urls import checked
 from serve_app.access.settings import AuthSettings
+from serve_app.archive.settings import RecordingSettings
 from serve_app.conversation.backchannel import WORDS
 from serve_app.conversation.playout import PlayoutPolicy
 from serve_app.conversation.policy import TurnPolicy
@@ -186,6 +187,8 @@ class Settings(_Frozen):
     signing_key_env: str = "PARLEY_SIGNING_KEY"
     """The environment variable that signs short-lived keys; without it a replica knows its own."""
     auth: AuthSettings = AuthSettings()
+    recording: RecordingSettings | None = None
+    """By default no call is recorded."""
     log_text: bool = False
     """What callers and the agent say goes to the log; else no word of it does."""
     vllm_urls: tuple[Annotated[str, AfterValidator(checked)], ...] = ()

@@ -142,16 +142,24 @@ class RayStages:
         """The voices that may be asked for. Raises StageError."""
         return await self._tts.call("voices", retry=True)
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
-        """Keep a recording, a wav file as `SpeechRequest.recording`, as a voice.
+    async def register_voice(self, name: str, wav: bytes, owner: str) -> Voice:
+        """Keep a recording, a wav file as `SpeechRequest.recording`, as a voice of `owner`'s.
 
         Raises StageError. It is not tried twice: a first try that was kept refuses the second.
         """
-        return await self._tts.call("register_voice", name, wav, retry=False)
+        return await self._tts.call("register_voice", name, wav, owner, retry=False)
 
     async def delete_voice(self, name: str) -> None:
         """Forget a registered voice. Raises StageError."""
         await self._tts.call("delete_voice", name, retry=False)
+
+    async def voices_of(self, owner: str) -> tuple[str, ...]:
+        """The names of the voices that an owner registered. Raises StageError."""
+        return await self._tts.call("voices_of", owner, retry=True)
+
+    async def voice_recording(self, name: str) -> bytes:
+        """A registered voice's recording, a wav file. Raises StageError."""
+        return await self._tts.call("voice_recording", name, retry=True)
 
     async def _has_voice(self, voice: str) -> bool:
         tts = self.info["tts"]

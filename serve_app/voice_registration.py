@@ -23,8 +23,8 @@ class VoiceStage(Protocol):
 
     info: dict[Stage, StageInfo]
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
-        """Keep a voice. Raises StageError."""
+    async def register_voice(self, name: str, wav: bytes, owner: str) -> Voice:
+        """Keep a voice, which is `owner`'s. Raises StageError."""
         ...
 
 
@@ -48,17 +48,17 @@ class VoiceRegistration:
         finally:
             self._running -= 1
 
-    async def register(self, name: str, recording: bytes) -> Voice:
+    async def register(self, name: str, recording: bytes, owner: str) -> Voice:
         """Check a file of any common format and keep it. Raises PeerError, StageError."""
         cloning = self._cloning()
         wav = await asyncio.to_thread(read_recording, recording, cloning.min_s, cloning.max_s)
-        return await self._stages.register_voice(name, wav)
+        return await self._stages.register_voice(name, wav, owner)
 
-    async def offered(self, name: str, recording: bytes) -> Voice:
+    async def offered(self, name: str, recording: bytes, owner: str) -> Voice:
         """The same for a recording that is here already. Raises PeerError alone."""
         try:
             with self.room():
-                return await self.register(name, recording)
+                return await self.register(name, recording, owner)
         except StageRefused as error:
             raise PeerError(error.fault, error.told) from error
         except StageError as error:

@@ -154,8 +154,9 @@ class FakeStages:
         if language == "xx":
             raise PeerError("invalid_request_error", "language: not xx")
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
+    async def register_voice(self, name: str, wav: bytes, owner: str) -> Voice:
         """See VoiceStage."""
+        del owner
         if self.registering_raises is not None:
             raise self.registering_raises
         self.registered[name] = wav

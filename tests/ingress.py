@@ -47,6 +47,8 @@ def handles() -> tuple[FakeHandle, FakeHandle, FakeHandle]:
             voices=[[voices]],
             register_voice=[[Voice("anna", 1, 4.0)]],
             delete_voice=[[None]],
+            voices_of=[[("anna",)]],
+            voice_recording=[[b"RIFF"]],
         ),
     )
 
@@ -75,10 +77,10 @@ async def open_ingress(grace_s: float = GRACE_S, **settings: Any) -> AsyncGenera
             yield api
         finally:
             # Serve ends a replica with its process.
-            watching = [replica._watching, replica._draining, replica._following]
-            for each in watching:
-                each.cancel()
-            await asyncio.wait(watching)
+            replica._watching.cancel()
+            await asyncio.wait([replica._watching])
+            if replica._archive:
+                replica._archive.writer.close()
 
 
 def replica_of(_app: Any) -> Any:

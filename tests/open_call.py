@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from serve_app.archive.recorder import Recorder
 from serve_app.audio.uplink import Uplink
 from serve_app.call import Call, CallParts
 from serve_app.conversation.policy import TurnPolicy
@@ -53,6 +54,7 @@ def made(
     tools: ToolRunner | None = None,
     load: Load | None = None,
     line: Line | None = None,
+    recorder: Recorder | None = None,
 ) -> Call:
     """A call over PCM16 at 16 kHz, in the native dialect unless another is given."""
     policy = policy or TurnPolicy()
@@ -68,6 +70,7 @@ def made(
             request.uplink,
             ScriptedVad(),
             policy.max_turn_ms + policy.prefix_ms,
+            hear=recorder.caller if recorder else None,
         ),
         stages=stages,
         reply_options=ReplyOptions(
@@ -78,6 +81,7 @@ def made(
         judge=judge,
         load=load or Load(),
         line=line,
+        recorder=recorder or Recorder(),
     )
     return Call(parts)
 
@@ -100,6 +104,7 @@ async def open_call(
     dialect: Dialect | None = None,
     tools: ToolRunner | None = None,
     load: Load | None = None,
+    recorder: Recorder | None = None,
 ) -> AsyncGenerator[OpenCall, None]:
     """A call; the client hangs up at the end, and no stage may still be working then."""
     stages, client = stages or FakeStages(), FakeSocket()
@@ -113,6 +118,7 @@ async def open_call(
         dialect=dialect,
         tools=tools,
         load=load,
+        recorder=recorder,
     )
     try:
         yield OpenCall(client, stages, task)

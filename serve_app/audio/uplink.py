@@ -44,6 +44,7 @@ class Uplink:
     `keep_ms` of audio stay readable; memory is fixed by it. A PCM16 message of more than
     `max_message_ms` is refused, as it would hold the event loop for long: 30 s of audio take
     0.1 to 0.3 s. How messages are cut changes nothing, so a caller may split long ones.
+    `hear` is given all that is taken in, at 16 kHz.
     With `echo` the agent's own voice is no voice; with `level` drops of the level are told too.
 
     Frames wait for each other where the conversation allows it (`FramesTogether`), and for the
@@ -60,7 +61,9 @@ class Uplink:
         echo: EchoGuard | None = None,
         level: LevelTracker | None = None,
         batch: VadBatch | None = None,
+        hear: Callable[[bytes], None] | None = None,
     ) -> None:
+        self._hear = hear
         self._format: AudioFormat = format
         self._max_message_ms = max_message_ms
         self._decode = _decoder(format, max_message_ms)
@@ -84,6 +87,8 @@ class Uplink:
         """
         pcm = self._decode(payload)
         self._recent.append(pcm)
+        if self._hear:
+            self._hear(pcm)
         self._unframed += pcm
         self._cut_frames()
         drops = self._level.push(pcm) if self._level else []

@@ -15,7 +15,7 @@ class CallReady:
     """The call is open. `voice` and `language` are those in force (None: the stages' own).
 
     `resume`: with this token the client can come back, up to `resume_s` after it was lost; None:
-    conversations are not kept.
+    conversations are not kept. `recordable`: it is recorded if the caller agrees.
     """
 
     call_id: str
@@ -23,6 +23,7 @@ class CallReady:
     language: str | None
     resume: str | None = None
     resume_s: float | None = None
+    recordable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,15 @@ class VoiceRegistered:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingChanged:
+    """The call is recorded from now on, and the recording kept for `keep_days`; or it is not, and
+    what there was of it is deleted."""
+
+    on: bool
+    keep_days: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnTimings:
     """Where the time of a turn went, in ms.
 
@@ -225,6 +235,7 @@ Announcement: TypeAlias = (
     | ReplyDone
     | ToolCalled
     | VoiceRegistered
+    | RecordingChanged
     | TurnTimings
     | CallError
 )

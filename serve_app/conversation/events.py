@@ -152,6 +152,14 @@ class VoiceOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingAnswered:
+    """The caller agrees that the call is recorded from now on; or, not `given`, agrees no more.
+    For the call, not the machine."""
+
+    given: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The caller is done."""
 
@@ -171,6 +179,7 @@ ClientEvent: TypeAlias = (
     | ReplyTruncated
     | ToolAnswered
     | VoiceOffered
+    | RecordingAnswered
     | HangUp
 )
 

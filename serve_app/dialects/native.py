@@ -22,6 +22,7 @@ from serve_app.conversation.announcements import (
     Moving,
     PartialTranscript,
     PhraseBegun,
+    RecordingChanged,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -117,6 +118,7 @@ _Plain: TypeAlias = (
     | ToolCalled
     | TurnTimings
     | Moving
+    | RecordingChanged
 )
 """The announcements that are one JSON message each."""
 
@@ -147,6 +149,8 @@ def _fields(announcement: _Plain) -> _Json:
             return _timings(timings)
         case Moving(resume=token):
             return {"type": "moving", "resume": token}
+        case RecordingChanged(on=on, keep_days=keep_days):
+            return {"type": "recording", "on": on, "keep_days": keep_days}
         case _:
             assert_never(announcement)
 
@@ -164,6 +168,7 @@ def _ready(ready: CallReady, request: CallRequest) -> _Json:
         "language": ready.language,
         "resume": ready.resume,
         "resume_s": ready.resume_s,
+        "recordable": ready.recordable,
         "uplink": {"codec": request.uplink.codec, "rate": request.uplink.rate},
         "reply": {"codec": request.downlink.codec, "played_unit": "ms"},
     }

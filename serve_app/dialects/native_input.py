@@ -16,6 +16,7 @@ from serve_app.conversation.events import (
     HangUp,
     InterruptRequested,
     PlaybackReported,
+    RecordingAnswered,
     TextTyped,
     ToolAnswered,
 )
@@ -126,6 +127,8 @@ def _event(fields: Json) -> ClientEvent:
             return _config(fields)
         case "tool_result":
             return _tool_result(fields)
+        case "record":
+            return _record(fields)
         case "end":
             return HangUp()
         case str():
@@ -152,6 +155,14 @@ def _played(fields: Json) -> PlaybackReported:
             raise invalid("played.ms must not be negative")
         case _:
             raise invalid("played.ms must be a number")
+
+
+def _record(fields: Json) -> RecordingAnswered:
+    match fields.get("consent"):
+        case bool(given):
+            return RecordingAnswered(given)
+        case _:
+            raise invalid("record.consent must be true or false")
 
 
 def _config(fields: Json) -> ConfigChanged:

@@ -112,13 +112,17 @@ class RealtimeDialect:
                 raise invalid("type must be a string", param="type")
 
     def _update(self, patch: Json) -> list[ClientEvent | Answer]:
+        agreed = read.flag(patch, "record", "session.record", False)
         before, self._session = self._session, self._session.patched(patch)
         session = self._session
         self.request = replace(
             self.request, uplink=session.input_format, downlink=session.output_format
         )
         change = difference(before.config(), session.config())
-        return [change, self._answer("session.updated", session=self._told_session())]
+        told = self._answer("session.updated", session=self._told_session())
+        if patch.get("record") is None:
+            return [change, told]
+        return [change, told, ev.RecordingAnswered(agreed)]
 
     def _create_response(self, fields: Json) -> ClientEvent:
         if self._session.kind == "transcription":
@@ -173,6 +177,8 @@ class RealtimeDialect:
                 return self._hearing.partial(text, self._session)
             case say.FinalTranscript() as final:
                 return self._hearing.final(final, self._session)
+            case say.RecordingChanged(on=on, keep_days=days):
+                return [self._event("parley.recording", on=on, keep_days=days)]
             case say.CallError() as error:
                 return self._error(error)
             case _:

@@ -21,6 +21,7 @@ from serve_app.conversation.announcements import (
     Moving,
     PartialTranscript,
     PhraseBegun,
+    RecordingChanged,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -40,6 +41,7 @@ from serve_app.conversation.events import (
     ConfigChanged,
     HangUp,
     PlaybackReported,
+    RecordingAnswered,
 )
 from serve_app.dialects import AudioFormat, CallRequest
 from serve_app.dialects import json_fields as read
@@ -150,6 +152,7 @@ class TwilioDialect:
                 | ReplyDone()
                 | ToolCalled()
                 | VoiceRegistered()
+                | RecordingChanged()
                 | TurnTimings()
                 | CallError()
             ):
@@ -174,7 +177,8 @@ class TwilioDialect:
             language=_parameter(wanted, "language", MAX_NAME_CHARS),
             instructions=_parameter(wanted, "instructions", MAX_INSTRUCTIONS_CHARS),
         )
-        return [] if config == ConfigChanged() else [config]
+        agreed = [RecordingAnswered(True)] if wanted.get("record") == "true" else []
+        return [*([] if config == ConfigChanged() else [config]), *agreed]
 
     def _played(self, mark: Json) -> list[ClientEvent]:
         """Only our own marks count, and of those the ones that no `clear` came after."""

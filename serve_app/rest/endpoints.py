@@ -21,8 +21,10 @@ from deployments.contracts import (
     Transcript,
     Voice,
 )
+from serve_app.archive.recorder import Archive
 from serve_app.errors import Stage
 from serve_app.load import Load
+from serve_app.resume.store import ConversationStore
 from serve_app.settings import Settings
 from serve_app.voice_registration import VoiceRegistration
 
@@ -54,8 +56,16 @@ class RestStages(Protocol):
         """The voices that may be asked for. Raises StageError."""
         ...
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
-        """Keep a voice. Raises StageError."""
+    async def register_voice(self, name: str, wav: bytes, owner: str) -> Voice:
+        """Keep a voice, which is `owner`'s. Raises StageError."""
+        ...
+
+    async def voices_of(self, owner: str) -> tuple[str, ...]:
+        """The names of the voices that an owner registered. Raises StageError."""
+        ...
+
+    async def voice_recording(self, name: str) -> bytes:
+        """A registered voice's recording, a wav file. Raises StageError."""
         ...
 
     async def delete_voice(self, name: str) -> None:
@@ -67,6 +77,7 @@ class RestStages(Protocol):
 class Service:
     """What an endpoint works with: those of its ingress replica.
 
+    `archive`, `conversations`: None where calls are not recorded, conversations not kept.
     `load`: where no more calls are taken, what nobody listens to is refused too.
     `windows`: whoever transcribes a recording holds it for each window, so that what a caller
     said waits behind one of them at most.
@@ -76,6 +87,8 @@ class Service:
     settings: Settings
     registration: VoiceRegistration
     load: Load = field(default_factory=Load)
+    archive: Archive | None = None
+    conversations: ConversationStore | None = None
     windows: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from serve_app.rest import (
     chat,
     models,
+    own_data,
     speech,
     speech_to_speech,
     transcriptions,
@@ -27,6 +28,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     speech_to_speech.ENDPOINT,
     chat.ENDPOINT,
     *models.ENDPOINTS,
+    *own_data.ENDPOINTS,
 )
 
 ERRORS: Final = {

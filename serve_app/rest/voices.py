@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deployments.contracts import Voice
+from serve_app.access.door import visitor_of
 from serve_app.errors import PeerError
 from serve_app.rest.answers import answer
 from serve_app.rest.endpoints import Endpoint, Schema, Service, schema_of
@@ -46,7 +47,8 @@ async def register_voice(service: Service, request: Request) -> Response:
             text = "consent: 'true', if the person recorded agrees that their voice is imitated"
             raise PeerError("consent_required", text, param="consent")
         form = checked(VoiceForm, upload.fields)
-        voice = await service.registration.register(form.name, upload.data)
+        owner = visitor_of(request.scope).owner
+        voice = await service.registration.register(form.name, upload.data, owner)
     return answer(_described(voice))
 
 

@@ -18,7 +18,7 @@ class Lines:
     """Begins them, and finds that of a call which is still held here."""
 
     def __init__(self, store: ConversationStore, keep_s: float) -> None:
-        self._store = store
+        self.store = store
         self._keep_s = keep_s
         self._writing: set[asyncio.Task[None]] = set()
         self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
@@ -30,16 +30,16 @@ class Lines:
             if here is not None and here.owner == owner:
                 # What this replica knows is newer than what the store does.
                 await here.hand_over()
-            line = Line(self._store, owner, self._keep_s, self._writing, token)
+            line = Line(self.store, owner, self._keep_s, self._writing, token)
             if await line.take():
                 return self._listed(line)
-        return self._listed(Line(self._store, owner, self._keep_s, self._writing))
+        return self._listed(Line(self.store, owner, self._keep_s, self._writing))
 
     async def close(self) -> None:
         """Wait for what is being written, and close the store."""
         if self._writing:
             await asyncio.wait(self._writing)
-        await self._store.close()
+        await self.store.close()
 
     def _listed(self, line: Line) -> Line:
         self._lines[key_of(line.token)] = line

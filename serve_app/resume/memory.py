@@ -37,17 +37,25 @@ class ConversationsActor:
 
     def put(self, key: str, holder: str, owner: str, data: bytes, keep_s: float) -> bool:
         """See ConversationStore."""
-        now = time.monotonic()
-        self._table.keep_s = keep_s
-        self._kept_until = max(self._kept_until, now + keep_s)
-        return self._table.put(key, holder, owner, data, now)
+        return self._table.put(key, holder, owner, data, self._asked(keep_s))
 
     def take(self, key: str, holder: str, owner: str, keep_s: float) -> bytes | None:
         """See ConversationStore."""
+        return self._table.take(key, holder, owner, self._asked(keep_s))
+
+    def of(self, owner: str, keep_s: float) -> list[bytes]:
+        """See ConversationStore."""
+        return self._table.of(owner, self._asked(keep_s))
+
+    def erase(self, owner: str, keep_s: float) -> int:
+        """See ConversationStore."""
+        return self._table.erase(owner, self._asked(keep_s))
+
+    def _asked(self, keep_s: float) -> float:
         now = time.monotonic()
         self._table.keep_s = keep_s
         self._kept_until = max(self._kept_until, now + keep_s)
-        return self._table.take(key, holder, owner, now)
+        return now
 
     def _end_when_empty(self) -> None:
         while (left_s := self._kept_until - time.monotonic()) > 0:
@@ -69,6 +77,14 @@ class ActorConversations:
     async def take(self, key: str, holder: str, owner: str) -> bytes | None:
         """See ConversationStore."""
         return await self._ask("take", key, holder, owner)
+
+    async def of(self, owner: str) -> list[bytes]:
+        """See ConversationStore."""
+        return await self._ask("of", owner)
+
+    async def erase(self, owner: str) -> int:
+        """See ConversationStore."""
+        return await self._ask("erase", owner)
 
     async def close(self) -> None:
         """There are no connections to close."""

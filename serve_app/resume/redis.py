@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, cast
 
@@ -13,6 +13,8 @@ TIMEOUT_S: Final = 1.0
 """For a connection, and for each answer."""
 
 _KEY: Final = "parley:conversation:"
+_SCAN: Final = 1_000
+"""Keys that Redis looks at in one step."""
 
 # Each runs as one step, so two replicas never both hold a conversation.
 _PUT: Final = """
@@ -28,6 +30,13 @@ if row[1] ~= ARGV[2] or row[2] == '' then return false end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return row[2]
+"""
+# The time to live stays: it is that of the last sign of the caller.
+_ERASE: Final = """
+local row = redis.call('HMGET', KEYS[1], 'owner', 'data')
+if row[1] ~= ARGV[1] or row[2] == '' then return 0 end
+redis.call('HSET', KEYS[1], 'data', '')
+return 1
 """
 
 
@@ -52,6 +61,7 @@ class RedisConversations:
         self._client = cast("_Redis", client)
         self._put = self._client.register_script(_PUT)
         self._take = self._client.register_script(_TAKE)
+        self._erase = self._client.register_script(_ERASE)
         self._keep_ms = round(keep_s * 1000)
         self._redis_error = RedisError
 
@@ -67,6 +77,25 @@ class RedisConversations:
                 "bytes | None", await self._take([_KEY + key], [holder, owner, self._keep_ms])
             )
 
+    async def of(self, owner: str) -> list[bytes]:
+        """See ConversationStore."""
+        with self._told():
+            rows = [
+                await self._client.hmget(key, ["owner", "data"])
+                async for key in self._client.scan_iter(match=_KEY + "*", count=_SCAN)
+            ]
+        theirs = [row[1] for row in rows if row[0] == owner.encode()]
+        return [data for data in theirs if data]
+
+    async def erase(self, owner: str) -> int:
+        """See ConversationStore."""
+        with self._told():
+            erased = [
+                await self._erase([key], [owner])
+                async for key in self._client.scan_iter(match=_KEY + "*", count=_SCAN)
+            ]
+        return sum(bool(one) for one in erased)
+
     async def close(self) -> None:
         """See ConversationStore."""
         await self._client.aclose()
@@ -81,11 +110,13 @@ class RedisConversations:
 
 
 class _Script(Protocol):
-    def __call__(self, keys: list[str], args: list[object]) -> Awaitable[object]: ...
+    def __call__(self, keys: Sequence[str | bytes], args: list[object]) -> Awaitable[object]: ...
 
 
 class _Redis(Protocol):
     """The part of redis-py that is used here; its own types serve two clients at once."""
 
     def register_script(self, script: str) -> _Script: ...
+    def scan_iter(self, *, match: str, count: int) -> AsyncIterator[bytes]: ...
+    def hmget(self, name: bytes, keys: list[str]) -> Awaitable[list[bytes | None]]: ...
     async def aclose(self) -> None: ...

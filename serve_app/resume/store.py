@@ -58,6 +58,15 @@ class ConversationStore(Protocol):
         """Hold the conversation from now on; None where there is none, or it is another's."""
         ...
 
+    async def of(self, owner: str) -> list[bytes]:
+        """An owner's conversations, as they were last written."""
+        ...
+
+    async def erase(self, owner: str) -> int:
+        """Forget an owner's conversations; how many there were. One whose call goes on is kept
+        anew when that call writes next."""
+        ...
+
     async def close(self) -> None:
         """Close its connections."""
         ...
@@ -97,6 +106,22 @@ class ConversationTable:
             return None
         self._write(key, _Row(holder, owner, row.data, now + self.keep_s))
         return row.data
+
+    def of(self, owner: str, now: float) -> list[bytes]:
+        """See ConversationStore."""
+        self._sweep(now)
+        rows = self._rows.values()
+        return [row.data for row in rows if row.owner == owner and row.data != FORGOTTEN]
+
+    def erase(self, owner: str, now: float) -> int:
+        """See ConversationStore."""
+        self._sweep(now)
+        theirs = [key for key, row in self._rows.items() if row.owner == owner]
+        known = len(self.of(owner, now))
+        for key in theirs:
+            row = self._rows[key]
+            self._write(key, _Row(row.holder, owner, FORGOTTEN, now + self.keep_s))
+        return known
 
     def _write(self, key: str, row: _Row) -> None:
         """Last in the order, which is that of expiry, as all are kept for equally long."""

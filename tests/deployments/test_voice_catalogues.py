@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,13 @@ def test_an_id_cannot_leave_the_folder(id_: str) -> None:
     """It becomes a folder's name, whoever wrote it into the catalogue."""
     with pytest.raises(ValueError):
         Entry.parse(Entry("anna", id_, 1, 4.5).to_json())
+
+
+def test_an_entry_from_before_owners_were_kept() -> None:
+    """It is nobody's; what is no owner is no entry."""
+    fields = json.loads(replace(ANNA, owner="anna").to_json())
+    assert Entry.parse(json.dumps(fields)).owner == "anna"
+    with pytest.raises(ValueError, match="entry"):
+        Entry.parse(json.dumps({**fields, "owner": 1}))
+    del fields["owner"]
+    assert Entry.parse(json.dumps(fields)) == ANNA

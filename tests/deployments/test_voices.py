@@ -296,3 +296,18 @@ def test_an_own_voices_name_is_taken(name: str) -> None:
     with pytest.raises(BadInput, match="of its own") as caught:
         check_name(name, ("robot",))
     assert caught.value.code == "voice_exists"
+
+
+def test_an_owners_voices(machine: Machine) -> None:
+    """By who registered them, at every replica, with their recordings; the list tells nobody."""
+    one, other = machine("a"), machine("b")
+    one.register("anna", WAV, NOW, "anna")
+    one.register("her-other", WAV, NOW, "anna")
+    one.register("bert", WAV, NOW, "bert")
+    assert other.of("anna") == ["anna", "her-other"]
+    assert other.of("") == []
+    assert other.recording("anna") == WAV
+    other.delete("anna")
+    assert one.of("anna") == ["her-other"]
+    with pytest.raises(BadInput, match="no registered voice"):
+        one.recording("anna")

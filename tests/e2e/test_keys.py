@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 
 from clients import events as told
 from clients.voice_client import CallRefused, VoiceClient
 from launcher.ports import free_port
 from serve_app.access.key_ring import new_key
 from serve_app.access.settings import KeyLimits
-from tests.e2e.graph import ROOT, Graph, running
+from tests.e2e.graph import PATIENT, ROOT, Graph, running
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -27,7 +31,7 @@ CONFIG = ROOT / "serve_config.embedded.yaml"
 
 @dataclass(frozen=True)
 class Guarded:
-    """A graph that asks for keys, and the file of them."""
+    """A graph that asks for keys and records calls, and the file of its keys."""
 
     graph: Graph
     keys: Path
@@ -41,6 +45,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     keys.write_text("")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PARLEY_KEYS_FILE", str(keys))
+        environment.setenv("PARLEY_RECORDING_KEY", "0a" * 32)
+        recording = f"recording: {{directory: {directory / 'recordings'}}}\n"
+        overrides = directory / "overrides.yaml"
+        overrides.write_text(PATIENT.read_text() + recording)
+        environment.setenv("PARLEY_OVERRIDES", str(overrides))
         with running(CONFIG, "fast", directory) as graph:
             yield Guarded(graph, keys)
 
@@ -61,6 +70,40 @@ async def test_keys_come_and_go_while_it_runs(guarded: Guarded) -> None:
     assert (refused.value.status, refused.value.retry_after_s) == (429, 5)
     guarded.keys.write_text("")
     _until(guarded, shown, 401)
+
+
+async def test_an_owners_data_while_they_call(guarded: Guarded) -> None:
+    """The recording that is being written and the conversation in Serve's actor are given out,
+    and erased: of the recording nothing is left when the call is over."""
+    shown, line = new_key("test", "bert")
+    guarded.keys.write_text(line)
+    _until(guarded, shown, 200)
+    headers = {"authorization": f"Bearer {shown}"}
+    async with (
+        websockets.connect(guarded.graph.url, additional_headers=headers) as call,
+        httpx.AsyncClient(base_url=f"http://{guarded.graph.host}", headers=headers) as client,
+    ):
+        await call.send('{"type": "record", "consent": true}')
+        await call.send('{"type": "text", "text": "I need a holiday"}')
+        async for message in call:
+            if isinstance(message, str) and json.loads(message)["type"] == "reply_done":
+                break
+        export = await client.get("/v1/me/export")
+        erased = (await client.delete("/v1/me")).json()
+    with zipfile.ZipFile(io.BytesIO(export.content)) as file:
+        contents = json.loads(file.read("contents.json"))
+        [name] = contents["recordings"]
+        told = json.loads(file.read(f"recordings/{name}.json"))
+        kept = file.read("conversations/1.json")
+    assert [said["who"] for said in told["transcript"]] == ["caller", "agent"]
+    assert (told["ended_at"], told["owner"]) == (None, "bert")
+    assert b"I need a holiday" in kept
+    assert (erased["recordings"], erased["conversations"]) == (1, 1)
+    assert _files_in(guarded.keys.parent / "recordings") == []
+
+
+def _files_in(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def test_the_network_is_not_served_without_keys() -> None:

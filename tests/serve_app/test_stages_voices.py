@@ -60,7 +60,7 @@ async def test_what_the_stage_refuses_says_why() -> None:
     error = task_error(BadInput("a voice 'anna' is registered", "voice_exists"))
     stages = stages_over(FakeHandle(register_voice=[[error]]))
     with pytest.raises(StageRefused) as caught:
-        await stages.register_voice("anna", b"wav")
+        await stages.register_voice("anna", b"wav", "")
     assert caught.value.fault == "voice_exists"
     assert caught.value.told == "a voice 'anna' is registered"
 
@@ -70,7 +70,7 @@ async def test_registering_is_not_tried_twice() -> None:
     handle = FakeHandle(register_voice=[ActorDiedError()], voices=[ActorDiedError(), [(ANNA,)]])
     stages = stages_over(handle)
     with pytest.raises(StageLost):
-        await stages.register_voice("anna", b"wav")
+        await stages.register_voice("anna", b"wav", "")
     assert handle.requests == ["anna"]
     assert await stages.voices() == (ANNA,)
 

@@ -21,6 +21,7 @@ from serve_app.conversation.announcements import (
     Moving,
     PartialTranscript,
     PhraseBegun,
+    RecordingChanged,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -41,6 +42,7 @@ from serve_app.conversation.events import (
     HangUp,
     InterruptRequested,
     PlaybackReported,
+    RecordingAnswered,
     TextTyped,
     ToolAnswered,
 )
@@ -50,7 +52,7 @@ from tests.clients.scripted_server import Peer, serve
 _PAGE = (Path(__file__).parents[3] / "docs" / "protocol-native.md").read_text()
 
 _ANNOUNCED: list[Announcement] = [
-    CallReady("c1", "en-us", None, "SUBDo1Rvb3gqx9PFYr0YkUkX0bdWEV2h", 120.0),
+    CallReady("c1", "en-us", None, "SUBDo1Rvb3gqx9PFYr0YkUkX0bdWEV2h", 120.0, recordable=True),
     ConversationResumed(3, 6, "I need a holiday", "Why do you"),
     Moving("SUBDo1Rvb3gqx9PFYr0YkUkX0bdWEV2h"),
     SpeechStarted(640),
@@ -66,6 +68,8 @@ _ANNOUNCED: list[Announcement] = [
     ReplyResumed("r1", 1240),
     ReplyDone("r1", "completed", "Why do you need a holiday?"),
     ToolCalled("r1", "call-1", "open_page", '{"page": "offers"}'),
+    RecordingChanged(True, 30.0),
+    RecordingChanged(False),
     TurnTimings("r1", 200.0, 41.3, 2.1, 17.9, 24.4),
     CallError("invalid_request_error", "type must be a string"),
 ]
@@ -110,6 +114,7 @@ def test_every_client_event_has_an_example():
         PlaybackReported,
         ConfigChanged,
         ToolAnswered,
+        RecordingAnswered,
         HangUp,
     }
 

@@ -21,6 +21,7 @@ from serve_app.conversation.announcements import (
     Moving,
     PartialTranscript,
     PhraseBegun,
+    RecordingChanged,
     ReplyAudio,
     ReplyDone,
     ReplyFlushed,
@@ -55,6 +56,7 @@ _TYPES: dict[type[object], str | None] = {
     ReplyResumed: "reply_resumed",
     ReplyDone: "reply_done",
     ToolCalled: "tool_call",
+    RecordingChanged: "recording",
     TurnTimings: "timings",
     CallError: "error",
 }
@@ -117,6 +119,7 @@ def test_ready_names_the_formats():
         "language": None,
         "resume": "token",
         "resume_s": 120.0,
+        "recordable": False,
         "uplink": {"codec": "pcm16", "rate": 8000},
         "reply": {"codec": "opus", "played_unit": "ms"},
     }

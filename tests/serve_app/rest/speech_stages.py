@@ -44,6 +44,7 @@ class RestFakes:
             "tts": StageInfo("cloner", voices=("robot",), cloning=Cloning(min_s=3.0)),
         }
         self.kept: dict[str, bytes] = {}
+        self.owners: dict[str, str] = {}
         self.error: Exception | None = None
 
     async def check(self, voice: str | None, language: str | None) -> None:
@@ -69,11 +70,21 @@ class RestFakes:
         self._fail()
         return (Voice("robot"), *(Voice(name, NOW, 4.0) for name in self.kept))
 
-    async def register_voice(self, name: str, wav: bytes) -> Voice:
+    async def register_voice(self, name: str, wav: bytes, owner: str) -> Voice:
         """See RestStages."""
         self._fail()
         self.kept[name] = wav
+        self.owners[name] = owner
         return Voice(name, NOW, 4.0)
+
+    async def voices_of(self, owner: str) -> tuple[str, ...]:
+        """See RestStages."""
+        self._fail()
+        return tuple(name for name in self.kept if self.owners[name] == owner)
+
+    async def voice_recording(self, name: str) -> bytes:
+        """See RestStages."""
+        return self.kept[name]
 
     async def delete_voice(self, name: str) -> None:
         """See RestStages."""

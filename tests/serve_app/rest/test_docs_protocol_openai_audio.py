@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from serve_app.rest.own_data import ENDPOINTS as OWN_DATA
 from serve_app.rest.registry import ENDPOINTS
 from serve_app.rest.voices import ENDPOINTS as VOICES
 from tests.recordings import tone_wav
@@ -114,10 +115,10 @@ async def test_each_example(command: str, answer: tuple[str, str] | None) -> Non
 
 
 def test_every_endpoint_has_an_example() -> None:
-    """But those of voices, which have their own page."""
+    """But those of voices and of an owner's data, which have their own pages."""
     asked = {(r.method, r.url.path) for r in (request_of(text) for text, _ in EXAMPLES)}
     for endpoint in ENDPOINTS:
-        if endpoint not in VOICES:
+        if endpoint not in (*VOICES, *OWN_DATA):
             path = endpoint.path.replace("{model:path}", "small")
             assert (endpoint.method, path) in asked
 

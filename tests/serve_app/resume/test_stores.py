@@ -41,6 +41,14 @@ class TableConversations:
         """See ConversationStore."""
         return self._table.take(key, holder, owner, asyncio.get_running_loop().time())
 
+    async def of(self, owner: str) -> list[bytes]:
+        """See ConversationStore."""
+        return self._table.of(owner, asyncio.get_running_loop().time())
+
+    async def erase(self, owner: str) -> int:
+        """See ConversationStore."""
+        return self._table.erase(owner, asyncio.get_running_loop().time())
+
     async def close(self) -> None:
         """See ConversationStore."""
 
@@ -65,6 +73,21 @@ async def test_the_last_holder_writes(store: ConversationStore) -> None:
     assert not await store.put("k", "a", "anna", b"3")
     assert await store.put("k", "b", "anna", b"4")
     assert await store.take("k", "c", "anna") == b"4"
+
+
+async def test_an_owners_are_given_out_and_erased(store: ConversationStore) -> None:
+    """Theirs alone; what is over is none; an erased one cannot be had, until its call writes."""
+    for key, owner in (("k", "anna"), ("l", "anna"), ("m", "bert"), ("over", "anna")):
+        await store.put(key, "a", owner, key.encode())
+    await store.put("over", "a", "anna", FORGOTTEN)
+    assert sorted(await store.of("anna")) == [b"k", b"l"]
+    assert await store.erase("anna") == 2
+    assert await store.of("anna") == []
+    assert await store.erase("anna") == 0
+    assert await store.take("k", "b", "anna") is None
+    assert await store.of("bert") == [b"m"]
+    assert await store.put("l", "a", "anna", b"new")
+    assert await store.of("anna") == [b"new"]
 
 
 async def test_what_cannot_be_had(store: ConversationStore) -> None:
