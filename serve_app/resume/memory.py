@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from ray import serve
@@ -60,7 +60,7 @@ class ConversationsActor:
     def _end_when_empty(self) -> None:
         while (left_s := self._kept_until - time.monotonic()) > 0:
             time.sleep(left_s)
-        ray.kill(ray.get_runtime_context().current_actor)
+        ray.kill(cast(Any, ray.get_runtime_context()).current_actor)
 
 
 class ActorConversations:
