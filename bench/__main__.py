@@ -26,7 +26,7 @@ import uvloop
 
 from bench.caller import Script
 from bench.clip import make_clip
-from bench.figures import Figures, as_json, figures_of, from_json
+from bench.figures import Figures, as_json, figures_of, from_json, holds
 from bench.picture import picture
 from bench.plan import ALIGNMENTS, CALLS, JUDGED_CALLS, SLOT_CALLS
 from bench.report import floor_of, replaced, section
@@ -38,6 +38,8 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results"
 TITLE = "# Performance\n\nWhat was measured, how, and on what.\n"
 SLOTS = 2
+PAST_THE_KNEE = 2
+"""Rows that a system fails in a row before it is given up: beyond that it only fails longer."""
 SLOT_SYSTEMS = ("control", "parley", "pipecat")
 
 
@@ -48,6 +50,7 @@ class Group:
     system: System
     slots: int | None
     calls: Sequence[int]
+    to_the_knee: bool = False
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -106,7 +109,9 @@ def _groups(options: argparse.Namespace) -> list[Group]:
     named = {system.name: system for system in SYSTEMS}
     chosen = [named[name] for name in options.systems]
     free = [
-        Group(system, None, options.judged_calls if system.judged else options.calls)
+        Group(system, None, options.judged_calls)
+        if system.judged
+        else Group(system, None, options.calls, to_the_knee=True)
         for system in chosen
     ]
     limited = [system for system in chosen if system.name in SLOT_SYSTEMS]
@@ -118,11 +123,15 @@ def _groups(options: argparse.Namespace) -> list[Group]:
 async def _measure_group(group: Group, script: Script, peer: Path, rows: list[Figures]) -> None:
     async with running(group.system, group.slots, peer) as server:
         await warm_up(server.url, script)
+        failed = 0
         for calls in group.calls:
             row = await measure(server.url, server.root, script, calls)
             figures = figures_of(group.system.name, group.slots, row)
             rows.append(figures)
             _print(figures)
+            failed = 0 if holds(figures, floor_of(rows)) else failed + 1
+            if group.to_the_knee and failed == PAST_THE_KNEE:
+                break
 
 
 def _print(row: Figures) -> None:

@@ -1,7 +1,7 @@
 """One paced call: speaks its turns in real time, listens, and notes when it heard what.
 
 Speaks the least of the native protocol: PCM16 frames out; audio (`\\x01`), `flush` and `timings`
-in. Every other turn it interrupts the reply with the same clip.
+in. Turns go in pairs: the second interrupts the reply to the first, and is answered in full.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class Turn:
     due_ms: float
     first_audio_ms: float | None = None
     underruns: int = 0
-    interrupted: bool = False
     flush_ms: float | None = None
     last_audio_ms: float | None = None
     stages: dict[str, float] = field(default_factory=dict[str, float])
@@ -64,6 +63,16 @@ class Call:
     late_ms: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
     lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A clip on its way, on the caller's clock: when its speech ends, and the rule decides."""
+
+    alignment: int
+    end_at: float
+    turn_due_at: float
+    interruption_due_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +123,9 @@ class Caller:
             ]
             others.append(tasks.create_task(self._ping(socket)))
             await asyncio.sleep(SETTLE_S)
-            for number, alignment in enumerate(self._alignments):
-                await self._turn(alignment, interrupt=number % 2 == 1)
+            turns = self._alignments
+            for first, second in zip(turns[::2], turns[1::2], strict=True):
+                await self._pair(first, second)
             for task in others:
                 task.cancel()
 
@@ -145,35 +155,39 @@ class Caller:
             await asyncio.sleep(PING_EVERY_S)
             self.call.ping_ms.append(await (await socket.ping()) * 1000)
 
-    async def _turn(self, alignment: int, *, interrupt: bool) -> None:
-        script, due = self._script, self._script.due[alignment]
-        start = self._tape.put(script.clip.pcm, script.lead(alignment))
-        end = start + script.clip.speech_end
-        end_at = self._microphone.taken_at(end)
-        turn = Turn(alignment, (self._microphone.sent_at(start + due.end) - end_at) * 1000)
-        self.call.turns.append(turn)
+    async def _pair(self, first: int, second: int) -> None:
+        spoken = self._speak_clip(first)
         self._player, self._stages = Player(), {}
-        heard = await self._wait_reply(end_at, HEAR_BEFORE_INTERRUPTING_S if interrupt else None)
-        if self._player.audible_at is not None:
-            turn.first_audio_ms = (self._player.audible_at - end_at) * 1000
-        turn.underruns, turn.stages = self._player.underruns, self._stages
-        if interrupt and heard:
-            turn.interrupted = True
-            await self._interrupt(turn, alignment)
+        heard = await self._wait_reply(spoken.end_at, HEAR_BEFORE_INTERRUPTING_S)
+        self._note(spoken)
+        spoken, self._flush_at = self._speak_clip(second), None
+        await asyncio.sleep(spoken.end_at - self._clock())
+        old, self._player, self._stages = self._player, Player(), {}
+        flush_at = self._flush_at
+        await self._wait_reply(spoken.end_at, None)
+        turn = self._note(spoken)
+        if heard and flush_at is not None:
+            turn.flush_ms = (flush_at - spoken.interruption_due_at) * 1000
+        if heard and old.last_at is not None:
+            turn.last_audio_ms = (old.last_at - spoken.interruption_due_at) * 1000
 
-    async def _interrupt(self, turn: Turn, alignment: int) -> None:
-        script = self._script
-        self._flush_at = None
-        start = self._tape.put(script.clip.pcm, script.lead(alignment))
-        decided_at = self._microphone.sent_at(start + script.due[alignment].interrupt)
-        end_at = self._microphone.taken_at(start + script.clip.speech_end)
-        await asyncio.sleep(end_at - self._clock())
-        if self._flush_at is not None:
-            turn.flush_ms = (self._flush_at - decided_at) * 1000
-        if self._player.last_at is not None:
-            turn.last_audio_ms = (self._player.last_at - decided_at) * 1000
-        self._player = Player()
-        await self._wait_reply(end_at, None)
+    def _speak_clip(self, alignment: int) -> Spoken:
+        clip, due = self._script.clip, self._script.due[alignment]
+        start = self._tape.put(clip.pcm, self._script.lead(alignment))
+        return Spoken(
+            alignment,
+            self._microphone.taken_at(start + clip.speech_end),
+            self._microphone.sent_at(start + due.end),
+            self._microphone.sent_at(start + due.interrupt),
+        )
+
+    def _note(self, spoken: Spoken) -> Turn:
+        turn = Turn(spoken.alignment, (spoken.turn_due_at - spoken.end_at) * 1000)
+        if self._player.audible_at is not None:
+            turn.first_audio_ms = (self._player.audible_at - spoken.end_at) * 1000
+        turn.underruns, turn.stages = self._player.underruns, self._stages
+        self.call.turns.append(turn)
+        return turn
 
     async def _wait_reply(self, end_at: float, playing_s: float | None) -> bool:
         """Until the reply was heard, or `playing_s` of it was; False where none came."""

@@ -139,13 +139,14 @@ def knee(rows: Iterable[Figures], floor_ms: float) -> int:
     """Most calls, from the fewest up, with p95 within twice the floor, and no gap or loss."""
     most = 0
     for row in sorted(rows, key=lambda row: row.calls):
-        if not _holds(row, floor_ms):
+        if not holds(row, floor_ms):
             return most
         most = row.calls
     return most
 
 
-def _holds(row: Figures, floor_ms: float) -> bool:
+def holds(row: Figures, floor_ms: float) -> bool:
+    """p95 is within twice the floor, without a gap or a loss."""
     first = row.first_audio
     clean = not (row.underruns or row.unanswered or row.lost_calls)
     return clean and first is not None and first.p95 <= KNEE_FACTOR * floor_ms

@@ -24,7 +24,7 @@ GRID_MS: Final = math.lcm(FRAME_MS, VAD_FRAME_MS)
 
 CALLS: Final = (1, 4, 8, 16, 24, 28, 32, 36, 40, 48)
 SLOT_CALLS: Final = (4, 8, 16)
-JUDGED_CALLS: Final = (1, 8)
+JUDGED_CALLS: Final = (4, 8)
 """Rows of the systems that judge a pause by its sound; the clip is one voice saying one thing."""
 ALIGNMENTS: Final = 32
 LEAST_TURNS: Final = 4
@@ -68,6 +68,9 @@ def lead_samples(alignment: int, alignments: int) -> int:
 
 
 def turns_of(call: int, calls: int, alignments: int) -> list[int]:
-    """The alignments that a call speaks, in order; together the calls speak all of them."""
-    turns = max(LEAST_TURNS, math.ceil(alignments / calls))
+    """The alignments that a call speaks, in order; together the calls speak all of them.
+
+    An even number, as turns go in pairs.
+    """
+    turns = max(LEAST_TURNS, 2 * math.ceil(alignments / calls / 2))
     return [(call * turns + turn) % alignments for turn in range(turns)]

@@ -73,9 +73,11 @@ mean and 95 % interval over the steps. First audio counts from the last audible 
 to the first audible sample of the reply; the pause is six frames of Silero, {ENDPOINT_MS} ms
 (what pipecat makes of 0.2 s); the stages take {NOMINAL_MS} ms from there when nothing overlaps.
 *Early*: replies heard before the end of the turn was due. *Underruns*: gaps of a player with
-80 ms in its buffer. *Ping p95*: the round trip of a WebSocket ping, which waits for the event loop
-that holds the socket. CPU is that of the whole process tree, idle processes of Ray included;
-memory is proportional set size over the tree, before and after the row."""
+80 ms in its buffer. Turns go in pairs, and the second interrupts the reply to the first. A
+system's rows end once two in a row were not clean (p95 within twice the floor, no gap, no loss).
+*Ping p95*: the round trip of a WebSocket ping, which waits for the event loop that holds the
+socket. CPU is that of the whole process tree, idle processes of Ray included; memory is
+proportional set size over the tree, before and after the row."""
 
 
 def _latency(rows: Sequence[Figures], names: Sequence[str]) -> str:

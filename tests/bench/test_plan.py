@@ -23,8 +23,9 @@ def test_calls_cover_alignments(calls: int) -> None:
 
 
 def test_turns_are_interrupted_in_every_row() -> None:
-    """A call has at least four turns, of which every other is interrupted."""
+    """A call has at least four turns, in pairs of which the second interrupts."""
     assert {len(turns_of(call, 48, 32)) for call in range(48)} == {4}
+    assert {len(turns_of(call, 3, 32)) for call in range(3)} == {12}
 
 
 def test_leads_step_evenly() -> None:
