@@ -111,13 +111,17 @@ def _groups(options: argparse.Namespace) -> list[Group]:
     free = [
         Group(system, None, options.judged_calls)
         if system.judged
-        else Group(system, None, options.calls, to_the_knee=True)
+        else Group(system, None, _up_to(system.most_calls, options.calls), to_the_knee=True)
         for system in chosen
     ]
     limited = [system for system in chosen if system.name in SLOT_SYSTEMS]
     return free + [
         Group(system, SLOTS, options.slot_calls) for system in limited if options.slot_calls
     ]
+
+
+def _up_to(most: int | None, calls: Sequence[int]) -> Sequence[int]:
+    return [each for each in calls if most is None or each <= most]
 
 
 async def _measure_group(group: Group, script: Script, peer: Path, rows: list[Figures]) -> None:

@@ -40,6 +40,7 @@ class System:
     """One line of the comparison. `command`: (port, TTS slots, peer's Python, work directory).
 
     `judged`: Smart Turn has a say in every pause, so it is compared with its like alone.
+    `most_calls`: rows above that say nothing that another system's do not.
     """
 
     name: str
@@ -47,6 +48,7 @@ class System:
     command: Callable[[int, int | None, Path, Path], list[str]]
     query: str = ""
     judged: bool = False
+    most_calls: int | None = None
 
 
 class NotReady(Exception):
@@ -76,7 +78,8 @@ def _control(early: bool) -> System:
         return [*program, "--stages", settings, *(["--early"] if early else [])]
 
     if early:
-        return System("control-early", "the control, transcribing at 64 ms of silence", command)
+        about = "the control, transcribing at 64 ms of silence"
+        return System("control-early", about, command, most_calls=16)
     return System("control", "one asyncio process, no framework: the floor", command)
 
 
