@@ -14,9 +14,9 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.tts_schedule import POLICIES, SECONDS, Call, Outcome, Simulation, Voice
+from bench.tts_schedule import PACE, POLICIES, SECONDS, Call, Outcome, Simulation, Voice
 from deployments.backlog import Backlog
-from deployments.schedule import Job
+from deployments.schedule import Job, Pace
 
 VOICES = 2
 CALLS = (4, 6, 8, 10, 12)
@@ -49,8 +49,15 @@ ROUTINGS = (
 class RoutedSimulation(Simulation):
     """Several generators; equals are drawn by lot."""
 
-    def __init__(self, routing: Routing, calls: int, seed: int = 0) -> None:
-        super().__init__(ORDER, calls, seed, VOICES)
+    def __init__(
+        self,
+        routing: Routing,
+        calls: int,
+        seed: int = 0,
+        voices: int = VOICES,
+        pace: Pace = PACE,
+    ) -> None:
+        super().__init__(ORDER, calls, seed, voices, pace)
         self._routing = routing
         self._lots = random.Random(seed)
         self._known = self.voices

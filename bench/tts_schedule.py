@@ -22,6 +22,7 @@ FIRST_AUDIO_S = 0.1
 REAL_TIME_FACTOR = 0.17
 CHARACTER_S = 0.06
 CHUNK_S = 0.08
+PACE = Pace(FIRST_AUDIO_S, REAL_TIME_FACTOR, CHARACTER_S)
 CALLS = (2, 3, 4, 5, 6)
 SECONDS = 7_200.0
 
@@ -88,9 +89,16 @@ class Voice:
 class Simulation:
     """Runs N calls on one generator, or on more, until `seconds` have passed."""
 
-    def __init__(self, policy: Policy, calls: int, seed: int = 0, voices: int = 1) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        calls: int,
+        seed: int = 0,
+        voices: int = 1,
+        pace: Pace = PACE,
+    ) -> None:
         self._policy = policy
-        pace = Pace(FIRST_AUDIO_S, REAL_TIME_FACTOR, CHARACTER_S)
+        self._pace = pace
         self.voices = [Voice(Schedule(1, calls, pace)) for _ in range(voices)]
         self.calls = [Call(random.Random(f"{seed}/{index}")) for index in range(calls)]
         self._keys = count()
@@ -107,6 +115,10 @@ class Simulation:
     def made(self, job: Job, now: float) -> None:
         """A generator is done with a job."""
 
+    def rest_s(self, chance: random.Random) -> float:
+        """From the end of a reply to the next one's first phrase: the caller speaks."""
+        return chance.uniform(2.0, 6.0)
+
     def run(self, seconds: float = SECONDS) -> Outcome:
         """Play it; replies that were not begun by then do not count."""
         for call in self.calls:
@@ -121,7 +133,7 @@ class Simulation:
         heapq.heappush(self._events, (time, next(self._order), event))
 
     def _rest(self, call: Call, now: float) -> None:
-        """The caller speaks for 2 to 6 s; then a reply of some 2 to 13 s is due."""
+        """The caller has the word; then a reply of some 1 to 13 s is due."""
         chance = call.chance
         later = [chance.randint(60, 90) for _ in range(chance.randrange(3))]
         phrases = [chance.randint(15, 30), *later]
@@ -131,7 +143,7 @@ class Simulation:
             call.asked_at, call.silent = now, True
             self._ask(call, now)
 
-        self.at(now + chance.uniform(2.0, 6.0), begin)
+        self.at(now + self.rest_s(chance), begin)
 
     def _ask(self, call: Call, now: float) -> None:
         """Ask for the reply's next phrase, which is due when its caller's sound is over."""
@@ -161,12 +173,13 @@ class Simulation:
         if job is None:
             return
         voice.queue.remove(job)
-        audio_s = job.characters * CHARACTER_S
-        took_s = FIRST_AUDIO_S + max(0.0, audio_s - CHUNK_S) * REAL_TIME_FACTOR
+        pace = self._pace
+        audio_s = job.characters * pace.character_s
+        took_s = pace.first_audio_s + max(0.0, audio_s - CHUNK_S) * pace.real_time_factor
         voice.free_at = now + took_s
         self.outcome.busy_s += took_s
         call = self._of_job[job.key]
-        self.at(now + FIRST_AUDIO_S, lambda now: self._heard(call, now, audio_s))
+        self.at(now + pace.first_audio_s, lambda now: self._heard(call, now, audio_s))
         self.at(now + took_s, lambda now: self._made(call, voice, job, now))
 
     def _heard(self, call: Call, now: float, audio_s: float) -> None:
