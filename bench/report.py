@@ -18,11 +18,11 @@ FLOORS = ("control", "control-early")
 PEER = "pipecat"
 
 
-def replaced(document: str, section: str) -> str:
-    """The document with the bench's section in place of the old one, or at its end."""
-    marked = f"{BEGIN}\n\n{section.strip()}\n\n{END}"
-    before, begun, rest = document.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def replaced(document: str, section: str, begin: str = BEGIN, end: str = END) -> str:
+    """The document with a section in place of what its marks hold, or at the end."""
+    marked = f"{begin}\n\n{section.strip()}\n\n{end}"
+    before, begun, rest = document.partition(begin)
+    _, ended, after = rest.partition(end)
     if begun and ended:
         return before + marked + after
     return f"{document.rstrip()}\n\n{marked}\n" if document.strip() else f"{marked}\n"

@@ -62,6 +62,7 @@ class RoutedSimulation(Simulation):
         self._lots = random.Random(seed)
         self._known = self.voices
         self._backlogs = [[Backlog() for _ in self.voices] for _ in range(routing.ingresses)]
+        self._numbers = {id(call): number for number, call in enumerate(self.calls)}
         self._asked: dict[int, Backlog] = {}
         if routing.told_every_s:
             self._tell(0.0)
@@ -69,7 +70,8 @@ class RoutedSimulation(Simulation):
     def route(self, call: Call, job: Job, now: float) -> Voice:
         """By the routing, from what is known of the generators."""
         costs = self._costs(call, job, now)
-        best = self._lots.choice([at for at, cost in enumerate(costs) if cost == min(costs)])
+        least = min(costs)
+        best = self._lots.choice([at for at, cost in enumerate(costs) if cost == least])
         if self._backlogs:
             backlog = self._asked[job.key] = self._of(call)[best]
             backlog.add(job, now)
@@ -82,7 +84,7 @@ class RoutedSimulation(Simulation):
 
     def _of(self, call: Call) -> list[Backlog]:
         """What the ingress of a call knows of each generator."""
-        return self._backlogs[self.calls.index(call) % len(self._backlogs)]
+        return self._backlogs[self._numbers[id(call)] % len(self._backlogs)]
 
     def _costs(self, call: Call, job: Job, now: float) -> list[float]:
         counts = [voice.schedule.running + voice.schedule.waiting for voice in self.voices]

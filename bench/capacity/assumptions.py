@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from deployments.schedule import Pace
 
@@ -38,11 +36,23 @@ PACES = {0.1: Pace(0.06, 0.1, CHARACTER_S), 0.17: PUBLISHED, 0.3: Pace(0.18, 0.3
 """By real-time factor. First audio is slower as the rest is."""
 
 WAIT_MS = 400.0
+"""A first phrase may wait so long at p95: beyond it the ingress takes no new calls."""
 UNDERRUNS_PER_100 = 1.0
+FINAL_WAIT_MS = 100.0
+"""A transcript may wait so long at p95."""
+VOICE_PER_REPLICA, VOICE_AGE_MS = 2.0, 200.0
+"""What the autoscaling policy is told of voices (`VOICE_SCALING` in serve_app/app.py)."""
+STARTS_S = {"a replica": 20.0, "a machine": 300.0}
+"""From the decision to the first call: on a machine that is there, and with one that is bought."""
+CARRIES = {"as planned": 40.0, "half": 20.0}
+"""Calls with which an ingress replica is as late as its policy allows."""
 
 FIGURES = {
     "speaks": Figure(4.0, "s, 2-6 evenly", "assumed", "the caller's turn"),
     "thinks": Figure(1.0, "s, 0-2 evenly", "assumed", "after a reply, before speaking"),
+    "replica starts": Figure(20.0, "s", "assumed", "an ingress, on a machine that is there"),
+    "machine starts": Figure(300.0, "s", "assumed", "a node that is bought, with its images"),
+    "carries": Figure(40.0, "calls", "measured", "a loop is late from there on, on other machines"),
     "answer": Figure(ANSWER_S, "s", "assumed", "pause 0.5, transcript and first clause 0.4"),
     "reply": Figure(REPLY_S, "s of audio", "assumed", "as in docs/performance.md"),
     "first audio": Figure(0.102, "s", "published", "VoXtream on an A100, compiled, alone on it"),
@@ -61,21 +71,3 @@ FIGURES = {
     "whole call": Figure(180.0, "s", "assumed", "mean length of a call"),
 }
 LENGTH_S = FIGURES["whole call"].value
-
-
-def measured_cpu(system: str = "parley-reply", calls: int = 24) -> dict[str, float]:
-    """CPU seconds a call-minute by part, of a row of `make bench`; KeyError if there is none."""
-    path = Path(__file__).resolve().parents[1] / "results" / "bench.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
-    for row in rows:
-        if (row["system"], row["calls"]) == (system, calls):
-            return row["cpu_by_part"]
-    raise KeyError(f"no row of {system} with {calls} calls")
-
-
-def measured_call_mb(system: str = "parley") -> float:
-    """Memory that a call adds to the whole process tree, in MB, from 1 call to 24."""
-    path = Path(__file__).resolve().parents[1] / "results" / "bench.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
-    after = {r["calls"]: r["memory_after_mb"] for r in rows if r["system"] == system}
-    return (after[24] - after[1]) / 23

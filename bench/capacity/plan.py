@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.capacity.assumptions import REPLY_S, TURN_S, measured_call_mb, measured_cpu
+from bench.capacity.assumptions import REPLY_S, TURN_S
+from bench.capacity.measured import Measured
 
+CALLS = (100, 1_000, 10_000)
 PEAK = 1.15
 """The fullest minute of the busy hour, to its mean: assumed."""
 HEADROOM = 0.1
@@ -33,7 +35,7 @@ class Plan:
     voices: int
     ingress_replicas: int
     call_cores: float
-    ingress_gb: float
+    memory_gb: float
     pcm_gbits: float
     opus_gbits: float
 
@@ -44,7 +46,12 @@ class Plan:
 
 
 def plan(
-    calls: int, calls_a_card: float, voices_a_card: int, *, cell_calls: int = CELL_CALLS
+    calls: int,
+    calls_a_card: float,
+    voices_a_card: int,
+    measured: Measured,
+    *,
+    cell_calls: int = CELL_CALLS,
 ) -> Plan:
     """Of machines with 8 cards each. Raises ValueError where a card carries no call."""
     if calls < 1 or calls_a_card <= 0 or voices_a_card < 1 or cell_calls < 1:
@@ -55,8 +62,6 @@ def plan(
     needed = math.ceil(cell_peak / (calls_a_card * (1 - HEADROOM)))
     machines = (math.ceil(needed / CARDS_A_MACHINE) + 1) * clusters
     ingresses = math.ceil(cell_peak / (PER_INGRESS * (1 - HEADROOM)))
-    cpu = measured_cpu()
-    of_a_call = sum(cpu[part] for part in ("ingress", "stt", "llm", "tts", "proxy")) / 60
     spoken = REPLY_S / TURN_S
     return Plan(
         calls=calls,
@@ -66,13 +71,15 @@ def plan(
         machines=machines,
         voices=machines * CARDS_A_MACHINE * voices_a_card,
         ingress_replicas=ingresses * clusters,
-        call_cores=peak * of_a_call / CORE_BUSY,
-        ingress_gb=peak * measured_call_mb() / 1000,
+        call_cores=peak * measured.cores_a_call / CORE_BUSY,
+        memory_gb=peak * measured.call_mb / 1000,
         pcm_gbits=peak * (UP_KBITS + DOWN_KBITS * spoken) / 1e6,
         opus_gbits=peak * OPUS_KBITS * (1 + spoken) / 1e6,
     )
 
 
-def calls_a_core(part: str) -> float:
-    """Calls of which one part keeps a core busy for CORE_BUSY of the time."""
-    return CORE_BUSY / (measured_cpu()[part] / 60)
+def calls_a_core(cpu_s: float) -> float:
+    """Calls with which a part that takes so much CPU a call-minute keeps a core busy enough."""
+    if cpu_s <= 0:
+        raise ValueError("CPU seconds a call-minute must be above 0")
+    return CORE_BUSY * 60 / cpu_s

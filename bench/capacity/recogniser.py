@@ -39,7 +39,12 @@ def _every(step_s: float, until_s: float) -> Iterator[float]:
 def final_wait_p95_ms(
     calls: int, window_s: float, seconds: float = 1_800.0, seed: int = 0, partials: bool = True
 ) -> float:
-    """What 95 % of the finals wait at most before they are decoded, in ms."""
+    """What 95 % of the finals wait at most before they are decoded, in ms.
+
+    Raises ValueError where nothing is asked for, or a window takes no time.
+    """
+    if calls < 1 or window_s <= 0 or seconds < 60:
+        raise ValueError("calls and window_s must be above 0, and a minute be played")
     finals: list[tuple[float, int]] = []
     waiting: dict[int, float] = {}
     waits: list[float] = []
@@ -68,3 +73,17 @@ def final_wait_p95_ms(
     work(seconds)
     waits.sort()
     return waits[len(waits) * 95 // 100] * 1000
+
+
+def most_calls(window_s: float, wait_ms: float, partials: bool, seconds: float = 1_800.0) -> int:
+    """The most calls whose finals wait no longer than that at p95; 0: not even one's do."""
+    good, bad = 0, 8
+    while final_wait_p95_ms(bad, window_s, seconds, partials=partials) <= wait_ms:
+        good, bad = bad, bad * 2
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if final_wait_p95_ms(middle, window_s, seconds, partials=partials) <= wait_ms:
+            good = middle
+        else:
+            bad = middle
+    return good

@@ -12,8 +12,8 @@ from bench.tts_routing import RoutedSimulation, Routing
 from deployments.schedule import Pace
 
 CALLS_AN_INGRESS = 24
-REPLIES = 6_000
-"""So many replies are played for each answer: the p95 has 300 beyond it."""
+REPLIES = 3_000
+"""So many replies are played for each answer: the p95 has 150 beyond it."""
 SEEN_EVERY_S = 1.0
 
 
@@ -67,7 +67,9 @@ class Pool(RoutedSimulation):
 
 
 def heard(voices: int, calls: int, pace: Pace, replies: int = REPLIES) -> Heard:
-    """What so many calls hear of so many voices."""
+    """What so many calls hear of so many voices. Raises ValueError where there are none."""
+    if voices < 1 or calls < 1 or replies < 100:
+        raise ValueError("voices and calls must be above 0, and 100 replies be played")
     return Pool(voices, calls, pace).heard(replies * TURN_S / calls)
 
 
