@@ -42,17 +42,13 @@ FINAL_WAIT_MS = 100.0
 """A transcript may wait so long at p95."""
 VOICE_PER_REPLICA, VOICE_AGE_MS = 2.0, 200.0
 """What the autoscaling policy is told of voices (`VOICE_SCALING` in serve_app/app.py)."""
-STARTS_S = {"a replica": 20.0, "a machine": 300.0}
-"""From the decision to the first call: on a machine that is there, and with one that is bought."""
-CARRIES = {"as planned": 40.0, "half": 20.0}
-"""Calls with which an ingress replica is as late as its policy allows."""
 
 FIGURES = {
     "speaks": Figure(4.0, "s, 2-6 evenly", "assumed", "the caller's turn"),
     "thinks": Figure(1.0, "s, 0-2 evenly", "assumed", "after a reply, before speaking"),
     "replica starts": Figure(20.0, "s", "assumed", "an ingress, on a machine that is there"),
     "machine starts": Figure(300.0, "s", "assumed", "a node that is bought, with its images"),
-    "carries": Figure(40.0, "calls", "measured", "a loop is late from there on, on other machines"),
+    "carries": Figure(40.0, "calls", "assumed", "with which an ingress is as late as is allowed"),
     "answer": Figure(ANSWER_S, "s", "assumed", "pause 0.5, transcript and first clause 0.4"),
     "reply": Figure(REPLY_S, "s of audio", "assumed", "as in docs/performance.md"),
     "first audio": Figure(0.102, "s", "published", "VoXtream on an A100, compiled, alone on it"),
@@ -71,3 +67,10 @@ FIGURES = {
     "whole call": Figure(180.0, "s", "assumed", "mean length of a call"),
 }
 LENGTH_S = FIGURES["whole call"].value
+STARTS_S = {
+    "a replica": FIGURES["replica starts"].value,
+    "a machine": FIGURES["machine starts"].value,
+}
+"""From the decision to the first call."""
+CARRIES = {"as planned": FIGURES["carries"].value, "half": FIGURES["carries"].value / 2}
+"""Calls with which an ingress replica is as late as its policy allows."""

@@ -15,7 +15,9 @@ from bench.capacity.assumptions import REPLY_S, SPEAKS_S, THINKS_S
 PARTIAL_EVERY_S = 0.5
 
 
-def asked_for(calls: int, seconds: float, seed: int, partials: bool) -> list[tuple[float, int, bool]]:
+def asked_for(
+    calls: int, seconds: float, seed: int, partials: bool
+) -> list[tuple[float, int, bool]]:
     """When each window is asked for, by which call, and whether it is a final; in order."""
     windows: list[tuple[float, int, bool]] = []
     for call in range(calls):

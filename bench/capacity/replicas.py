@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -125,13 +126,13 @@ class Course:
     @property
     def changes(self) -> int:
         """How often the number of replicas that were to be there changed."""
-        return sum(a != b for a, b in zip(self.targets, self.targets[1:], strict=False))
+        return sum(a != b for a, b in pairwise(self.targets))
 
     @property
     def turns(self) -> int:
         """How often it went up after down, or down after up."""
-        steps = [b - a for a, b in zip(self.targets, self.targets[1:], strict=False) if a != b]
-        return sum((a > 0) != (b > 0) for a, b in zip(steps, steps[1:], strict=False))
+        steps = [b - a for a, b in pairwise(self.targets) if a != b]
+        return sum((a > 0) != (b > 0) for a, b in pairwise(steps))
 
     @property
     def replica_hours(self) -> float:
@@ -179,7 +180,7 @@ class _Ingresses:
 
 
 def age_ms(calls: float, carries: float, max_queue_age_ms: float) -> float:
-    """How late a replica's loop is: with the square of its calls, and what is allowed at `carries`."""
+    """How late a loop is: by the square of its calls, and what is allowed at `carries`. Assumed."""
     return max_queue_age_ms * (calls / carries) ** 2
 
 

@@ -126,7 +126,7 @@ def recognised(seconds: float) -> str:
         most = recogniser.most_calls(window_s, FINAL_WAIT_MS, partials, seconds)
         rows.append([name, *(f"{wait:.0f}" for wait in waits), str(most)])
     named = [f"{calls} calls" for calls in RECOGNISED_CALLS]
-    return _table(["", *named, f"most calls within {FINAL_WAIT_MS:.0f} ms"], rows)
+    return _table(["", *named, f"most calls within {FINAL_WAIT_MS:.0f} ms"], rows, left=(0,))
 
 
 def card() -> str:
@@ -221,7 +221,8 @@ def plans(measured: Measured, replies: int) -> str:
             made = plan(calls, carried, count, measured)
             cells = [cell(made) for _, cell in columns]
             rows.append([_thousands(calls), name, f"{carried:.1f}", *cells])
-    return _table(["calls", "card", "calls a card", *(name for name, _ in columns)], rows, left=(1,))
+    head = ["calls", "card", "calls a card", *(name for name, _ in columns)]
+    return _table(head, rows, left=(1,))
 
 
 def _thousands(number: int) -> str:
