@@ -43,19 +43,29 @@ class BadNetwork:
         self._chance = random.Random(1)
         self._alive: list[asyncio.Event] = []
         self._open: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
 
     def freeze(self) -> None:
         """Nothing of the connections that there are is carried any more, and no end is told."""
         for alive in self._alive:
             alive.clear()
 
-    def cut(self) -> None:
-        """They break."""
+    async def end(self) -> None:
+        """All connections break."""
         for writer in self._open:
             writer.transport.abort()
+        for task in self._carrying:
+            task.cancel()
+        if self._carrying:
+            await asyncio.wait(self._carrying)
 
-    async def carry(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        """One connection."""
+    def meet(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """Carry a new connection."""
+        task = asyncio.ensure_future(self._carry(near, back))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         far, forth = await asyncio.open_connection(*self._server, limit=SMALL_BUFFER)
         for end in (back, forth):
             _shrink(end)
@@ -126,10 +136,10 @@ async def bad_network(
     """The URL that leads through it to where a `ws://` URL leads, and the network."""
     parts = urlsplit(url)
     network = BadNetwork(parts.hostname or "127.0.0.1", parts.port or 80, weather or Weather())
-    server = await asyncio.start_server(network.carry, "127.0.0.1", 0, limit=SMALL_BUFFER)
+    server = await asyncio.start_server(network.meet, "127.0.0.1", 0, limit=SMALL_BUFFER)
     try:
         port = server.sockets[0].getsockname()[1]
         yield urlunsplit(parts._replace(netloc=f"127.0.0.1:{port}")), network
     finally:
         server.close()
-        network.cut()
+        await network.end()
