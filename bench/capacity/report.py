@@ -210,7 +210,7 @@ def plans(measured: Measured, replies: int) -> str:
         ("voices", lambda each: _thousands(each.voices)),
         ("ingress replicas", lambda each: _thousands(each.ingress_replicas)),
         ("cores", lambda each: _thousands(math.ceil(each.call_cores))),
-        ("a machine", lambda each: f"{each.cores_a_machine:.1f}"),
+        ("cores a machine", lambda each: f"{each.cores_a_machine:.1f}"),
         ("memory, GB", lambda each: f"{each.memory_gb:.1f}"),
         ("PCM, Gbit/s", lambda each: f"{each.pcm_gbits:.2f}"),
         ("Opus, Gbit/s", lambda each: f"{each.opus_gbits:.2f}"),

@@ -33,6 +33,12 @@ def test_ten_thousand_calls_are_counted_by_hand() -> None:
     assert made.opus_gbits < made.pcm_gbits / 5
 
 
+def test_an_ingress_carries_no_more_than_its_core() -> None:
+    """4.2 CPU seconds a call-minute leave it 10 calls, not 24; a call still counts as before."""
+    dear = replace(COST, cpu_s=COST.cpu_s | {"ingress": 4.2})
+    assert plan(1_000, 10.0, 2, dear).ingress_replicas == 128  # 1150 / 9
+
+
 def test_one_call_needs_a_card_and_one_to_lose() -> None:
     """The least there is."""
     made = plan(1, 3.0, 2, COST)
