@@ -140,8 +140,9 @@ async def test_records_name_their_call(watched: Watched) -> None:
     def of_call() -> list[dict[str, object]]:
         return [r for r in watched.records() if r.get("call_id") == watched.call_id]
 
-    await until(lambda: len(of_call()) >= 3)
-    began, answered, ended = of_call()
+    await until(lambda: any("close_code" in record for record in of_call()))
+    # A busy machine may hear the turn in two parts, and answer each.
+    began, answered, *_, ended = of_call()
     assert "began" in str(began["message"])
     assert began["request_id"]
     assert answered["reply_id"] == "reply-1"
