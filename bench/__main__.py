@@ -50,7 +50,11 @@ class Group:
     system: System
     slots: int | None
     calls: Sequence[int]
-    to_the_knee: bool = False
+
+    @property
+    def to_the_knee(self) -> bool:
+        """Nothing is told of its rows beyond."""
+        return self.slots is None and not self.system.judged
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,19 +113,13 @@ def _groups(options: argparse.Namespace) -> list[Group]:
     named = {system.name: system for system in SYSTEMS}
     chosen = [named[name] for name in options.systems]
     free = [
-        Group(system, None, options.judged_calls)
-        if system.judged
-        else Group(system, None, _up_to(system.most_calls, options.calls), to_the_knee=True)
+        Group(system, None, options.judged_calls if system.judged else system.rows(options.calls))
         for system in chosen
     ]
     limited = [system for system in chosen if system.name in SLOT_SYSTEMS]
     return free + [
         Group(system, SLOTS, options.slot_calls) for system in limited if options.slot_calls
     ]
-
-
-def _up_to(most: int | None, calls: Sequence[int]) -> Sequence[int]:
-    return [each for each in calls if most is None or each <= most]
 
 
 async def _measure_group(group: Group, script: Script, peer: Path, rows: list[Figures]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from bench.figures import Difference, Figures, knee, paired
@@ -219,10 +219,16 @@ def _table(
 ) -> str:
     ordered = sorted(rows, key=lambda row: (row.calls, names.index(row.system)))
     head = ["calls", "system", *(title for title, _ in columns)]
-    lines = [head, ["--:", "---", *("--:" for _ in columns)]]
-    for row in ordered:
-        lines.append([str(row.calls), f"`{row.system}`", *(cell(row) for _, cell in columns)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [
+        [str(row.calls), f"`{row.system}`", *(cell(row) for _, cell in columns)] for row in ordered
+    ]
+    return table(head, lines, left=(1,))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = ()) -> str:
+    """A Markdown table of numbers; the columns `left` are words."""
+    ruler = ["---" if at in left else "--:" for at in range(len(head))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ruler, *rows))
 
 
 def _number(value: float | None, digits: int = 0) -> str:

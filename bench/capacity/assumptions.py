@@ -40,6 +40,8 @@ WAIT_MS = 400.0
 UNDERRUNS_PER_100 = 1.0
 FINAL_WAIT_MS = 100.0
 """A transcript may wait so long at p95."""
+PER_INGRESS = 24
+"""Calls for which the policy adds an ingress replica (`per_replica` in serve_config.yaml)."""
 VOICE_PER_REPLICA, VOICE_AGE_MS = 2.0, 200.0
 """What the autoscaling policy is told of voices (`VOICE_SCALING` in serve_app/app.py)."""
 

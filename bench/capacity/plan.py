@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.capacity.assumptions import REPLY_S, TURN_S
+from bench.capacity.assumptions import PER_INGRESS, REPLY_S, TURN_S
 from bench.capacity.measured import Measured
 
 CALLS = (100, 1_000, 10_000)
@@ -16,8 +16,6 @@ HEADROOM = 0.1
 CARDS_A_MACHINE = 8
 CELL_CALLS = 1_000
 """Of one cluster: assumed, far below what Serve is run with, and what is lost with a head."""
-PER_INGRESS = 24
-"""Calls for which the policy adds a replica; fewer where an event loop has no time for as many."""
 CORE_BUSY = 0.7
 UP_KBITS, DOWN_KBITS = 256.0, 384.0
 """PCM16: 16 kHz all the time upwards, 24 kHz while a reply is played downwards."""
@@ -62,6 +60,7 @@ def plan(
     cell_peak = math.ceil(peak / clusters)
     needed = math.ceil(cell_peak / (calls_a_card * (1 - HEADROOM)))
     machines = (math.ceil(needed / CARDS_A_MACHINE) + 1) * clusters
+    # An event loop may have no time for as many.
     carried = min(PER_INGRESS, calls_a_core(measured.cpu_s["ingress"]))
     ingresses = math.ceil(cell_peak / (carried * (1 - HEADROOM)))
     spoken = REPLY_S / TURN_S

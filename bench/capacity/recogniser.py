@@ -10,6 +10,7 @@ import heapq
 import random
 from collections.abc import Iterator
 
+from bench.capacity import search
 from bench.capacity.assumptions import REPLY_S, SPEAKS_S, THINKS_S
 
 PARTIAL_EVERY_S = 0.5
@@ -79,13 +80,6 @@ def final_wait_p95_ms(
 
 def most_calls(window_s: float, wait_ms: float, partials: bool, seconds: float = 1_800.0) -> int:
     """The most calls whose finals wait no longer than that at p95; 0: not even one's do."""
-    good, bad = 0, 8
-    while final_wait_p95_ms(bad, window_s, seconds, partials=partials) <= wait_ms:
-        good, bad = bad, bad * 2
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if final_wait_p95_ms(middle, window_s, seconds, partials=partials) <= wait_ms:
-            good = middle
-        else:
-            bad = middle
-    return good
+    return search.most_calls(
+        lambda calls: final_wait_p95_ms(calls, window_s, seconds, partials=partials) <= wait_ms, 8
+    )

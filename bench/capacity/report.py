@@ -24,6 +24,7 @@ from bench.capacity.measured import PARTS, Measured
 from bench.capacity.plan import CALLS, Plan, calls_a_core, plan
 from bench.capacity.replicas import Scaling, load, play
 from bench.capacity.voices import REPLIES, heard, most_calls
+from bench.report import table
 from serve_app.autoscaling import replicas_needed
 
 POOLS = (1, 2, 5, 16)
@@ -74,7 +75,7 @@ def figures() -> str:
         [name, f"{each.value:g}", each.unit, each.source, each.why]
         for name, each in FIGURES.items()
     ]
-    return _table(["", "", "unit", "source", ""], rows, left=(0, 2, 3, 4))
+    return table(["", "", "unit", "source", ""], rows, left=(0, 2, 3, 4))
 
 
 def voices(pools: Sequence[int], replies: int) -> str:
@@ -84,7 +85,7 @@ def voices(pools: Sequence[int], replies: int) -> str:
         most = [most_calls(each, pace, WAIT_MS, UNDERRUNS_PER_100, replies) for each in pools]
         rows.append([f"{factor:g}", f"{pace.first_audio_s * 1000:.0f}", *map(str, most)])
     named = [f"{each} voice{'s' if each > 1 else ''}" for each in pools]
-    return _table(["real-time factor", "first audio, ms", *named], rows)
+    return table(["real-time factor", "first audio, ms", *named], rows)
 
 
 def policy(replies: int) -> str:
@@ -111,7 +112,7 @@ def policy(replies: int) -> str:
             ]
         )
     head = ["calls", "busy", "wait p95, ms", "underruns per 100"]
-    return _table([*head, "phrases a voice", "queue age, ms", "voices wanted"], rows)
+    return table([*head, "phrases a voice", "queue age, ms", "voices wanted"], rows)
 
 
 def recognised(seconds: float) -> str:
@@ -126,7 +127,7 @@ def recognised(seconds: float) -> str:
         most = recogniser.most_calls(window_s, FINAL_WAIT_MS, partials, seconds)
         rows.append([name, *(f"{wait:.0f}" for wait in waits), str(most)])
     named = [f"{calls} calls" for calls in RECOGNISED_CALLS]
-    return _table(["", *named, f"most calls within {FINAL_WAIT_MS:.0f} ms"], rows, left=(0,))
+    return table(["", *named, f"most calls within {FINAL_WAIT_MS:.0f} ms"], rows, left=(0,))
 
 
 def card() -> str:
@@ -145,7 +146,7 @@ def card() -> str:
                 ]
             )
     head = ["real-time factor", "speculation", "partials", "voice, ms/s", "model, ms/s"]
-    return _table([*head, "recogniser, ms/s", "calls a card"], rows, left=(1, 2))
+    return table([*head, "recogniser, ms/s", "calls a card"], rows, left=(1, 2))
 
 
 def cpu(measured: Measured) -> str:
@@ -156,7 +157,7 @@ def cpu(measured: Measured) -> str:
     ]
     whole = measured.cores_a_call * 60
     rows.append(["all of these", f"{whole:.2f}", f"{calls_a_core(whole):.0f}"])
-    made = _table(["part", "CPU s / call-min", "calls a core at 70 %"], rows, left=(0,))
+    made = table(["part", "CPU s / call-min", "calls a core at 70 %"], rows, left=(0,))
     return (
         f"`{measured.system}` with {measured.calls} calls; a call adds {measured.call_mb:.1f} MB. "
         f"{measured.conditions}\n\n{made}"
@@ -192,7 +193,7 @@ def replicas(scaling: Scaling, loads: Iterable[Path]) -> str:
                 )
     head = ["load", "a replica carries", "what starts", "calls", "most at once", "refused", "late"]
     counts = ["most replicas", "changes", "of direction", "short at most, s"]
-    return _table([*head, *counts, "replica-hours", "the fewest"], rows, left=(0, 1, 2))
+    return table([*head, *counts, "replica-hours", "the fewest"], rows, left=(0, 1, 2))
 
 
 def plans(measured: Measured, replies: int) -> str:
@@ -222,7 +223,7 @@ def plans(measured: Measured, replies: int) -> str:
             cells = [cell(made) for _, cell in columns]
             rows.append([_thousands(calls), name, f"{carried:.1f}", *cells])
     head = ["calls", "card", "calls a card", *(name for name, _ in columns)]
-    return _table(head, rows, left=(1,))
+    return table(head, rows, left=(1,))
 
 
 def _thousands(number: int) -> str:
@@ -231,8 +232,3 @@ def _thousands(number: int) -> str:
 
 def _yes(true: bool) -> str:
     return "yes" if true else "no"
-
-
-def _table(head: list[str], rows: Iterable[list[str]], left: Sequence[int] = ()) -> str:
-    ruler = ["---" if at in left else "--:" for at in range(len(head))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ruler, *rows))

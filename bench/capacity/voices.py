@@ -7,11 +7,11 @@ import random
 import statistics
 from dataclasses import dataclass
 
-from bench.capacity.assumptions import ANSWER_S, SPEAKS_S, THINKS_S, TURN_S
+from bench.capacity import search
+from bench.capacity.assumptions import ANSWER_S, PER_INGRESS, SPEAKS_S, THINKS_S, TURN_S
 from bench.tts_routing import RoutedSimulation, Routing
 from deployments.schedule import Pace
 
-CALLS_AN_INGRESS = 24
 REPLIES = 3_000
 """So many replies are played for each answer: the p95 has 150 beyond it."""
 SEEN_EVERY_S = 1.0
@@ -36,7 +36,7 @@ class Pool(RoutedSimulation):
     """Callers who speak, wait for the answer, hear it and think; looked at once a second."""
 
     def __init__(self, voices: int, calls: int, pace: Pace, seed: int = 0) -> None:
-        ingresses = math.ceil(calls / CALLS_AN_INGRESS)
+        ingresses = math.ceil(calls / PER_INGRESS)
         super().__init__(Routing("as it runs", ingresses=ingresses), calls, seed, voices, pace)
         self._seen: list[tuple[float, float]] = []
         self.at(0.0, self._look)
@@ -77,13 +77,7 @@ def most_calls(
     voices: int, pace: Pace, wait_ms: float, underruns_per_100: float, replies: int = REPLIES
 ) -> int:
     """The most calls that are served within the targets; 0: not even one."""
-    good, bad = 0, voices * 2
-    while heard(voices, bad, pace, replies).good(wait_ms, underruns_per_100):
-        good, bad = bad, bad * 2
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if heard(voices, middle, pace, replies).good(wait_ms, underruns_per_100):
-            good = middle
-        else:
-            bad = middle
-    return good
+    return search.most_calls(
+        lambda calls: heard(voices, calls, pace, replies).good(wait_ms, underruns_per_100),
+        2 * voices,
+    )

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,10 @@ class System:
     query: str = ""
     judged: bool = False
     most_calls: int | None = None
+
+    def rows(self, calls: Sequence[int]) -> list[int]:
+        """Those of these that say something."""
+        return [each for each in calls if self.most_calls is None or each <= self.most_calls]
 
 
 class NotReady(Exception):

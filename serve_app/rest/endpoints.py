@@ -21,7 +21,7 @@ from deployments.contracts import (
     Transcript,
     Voice,
 )
-from serve_app.archive.recorder import Archive
+from serve_app.archive.archive import Archive
 from serve_app.errors import Stage
 from serve_app.load import Load
 from serve_app.resume.store import ConversationStore

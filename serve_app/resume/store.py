@@ -116,12 +116,10 @@ class ConversationTable:
     def erase(self, owner: str, now: float) -> int:
         """See ConversationStore."""
         self._sweep(now)
-        theirs = [key for key, row in self._rows.items() if row.owner == owner]
-        known = len(self.of(owner, now))
-        for key in theirs:
-            row = self._rows[key]
+        theirs = {key: row for key, row in self._rows.items() if row.owner == owner}
+        for key, row in theirs.items():
             self._write(key, _Row(row.holder, owner, FORGOTTEN, now + self.keep_s))
-        return known
+        return sum(row.data != FORGOTTEN for row in theirs.values())
 
     def _write(self, key: str, row: _Row) -> None:
         """Last in the order, which is that of expiry, as all are kept for equally long."""
