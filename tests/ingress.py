@@ -65,13 +65,13 @@ async def open_ingress(grace_s: float = GRACE_S, **settings: Any) -> AsyncGenera
     # What Serve wraps the class in wants a replica; the class itself does not.
     own: Any = Ingress.func_or_class.__mro__[1]
     replica = object.__new__(own)
+    context = SimpleNamespace(servable_object=replica)
     with (
         patch.object(stop_notice, "graceful_shutdown_timeout_s", lambda: grace_s),
         patch.object(stop_notice, "follow", _nobody_stops),
+        patch.object(serve, "get_replica_context", lambda: context),
     ):
         await own.__init__(replica, whole, *handles())
-    context = SimpleNamespace(servable_object=replica)
-    with patch.object(serve, "get_replica_context", lambda: context):
         await replica._warming
         try:
             yield api

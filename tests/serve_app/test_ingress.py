@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from typing import Any
 
@@ -55,3 +56,20 @@ async def test_a_budget_over_the_grace_period_is_refused_at_the_start() -> None:
     with pytest.raises(ConfigError, match=why):
         async with open_ingress(20.0):
             raise AssertionError("it started")
+
+
+async def test_a_replica_whose_watches_failed_is_not_healthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They fail together, and Serve is told, which then makes another replica."""
+
+    async def fails(*_: object) -> None:
+        raise OSError("no clock")
+
+    monkeypatch.setattr("serve_app.ingress.watch", fails)
+    async with open_ingress() as app:
+        replica = replica_of(app)
+        await asyncio.wait([replica._watching])
+        with pytest.raises(ExceptionGroup) as failed:
+            await replica.check_health()
+    assert failed.group_contains(OSError, match="no clock")
