@@ -179,8 +179,11 @@ class Ingress:
                     log.info("waiting for %s: %s", stage, error)
 
     async def check_health(self) -> None:
-        """Serve asks this every few seconds. Raises what ended the watches, as nothing is shed and no
-        call is moved without them: another replica takes this one's place."""
+        """Serve asks this every few seconds.
+
+        Raises what ended the watches: without them nothing is shed and no call is moved, so that
+        another replica takes this one's place.
+        """
         if self._watching.done():
             self._watching.result()
         process_metrics.tell()

@@ -66,7 +66,7 @@ async def test_a_replica_whose_watches_failed_is_not_healthy(
     async def fails(*_: object) -> None:
         raise OSError("no clock")
 
-    monkeypatch.setattr("serve_app.ingress.watch", fails)
+    monkeypatch.setattr("serve_app.load_watch._watch_lag", fails)
     async with open_ingress() as app:
         replica = replica_of(app)
         await asyncio.wait([replica._watching])
