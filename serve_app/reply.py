@@ -80,7 +80,7 @@ class Reply:
         self._max_chars: int | None = None
         self._queued: asyncio.Timeout | None = None
         self._text = ReplyText(reply_id, stages, options.language or "en", options.llm_url, report)
-        self._tasks = asyncio.TaskGroup()
+        self._tasks: asyncio.TaskGroup | None = None
         self._speaks = True
 
     def wake(self) -> None:
@@ -96,6 +96,7 @@ class Reply:
         """What the turn machine wants done about this reply. A tool that runs ends with it."""
         match command:
             case do.RunTool(call=call):
+                assert self._tasks is not None, "its text calls for a tool while it is made"
                 self._tasks.create_task(self._run_tool(call))
             case do.ContinueReply(messages=messages, tools=tools):
                 self._text.ask(messages, tools)
@@ -124,14 +125,24 @@ class Reply:
         else:
             self._text.give(text)
         try:
-            async with self._tasks as tasks:
-                tasks.create_task(self._write())
-                if speaks:
-                    tasks.create_task(self._voice())
-                    await self._pace()
+            await self._make()
         except* _GivenUp:
             pass
         await self._report(ev.ReplyFinished(self._reply_id, self._told_error()))
+
+    async def _make(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._write())
+                if self._speaks:
+                    self._tasks.create_task(self._voice())
+                    await self._pace()
+        except asyncio.CancelledError as cancelled:
+            # A group's frame and its exception's traceback hold each other, and the group its
+            # task: the reply and its call would be kept until the collector comes by.
+            raise cancelled.with_traceback(None)
+        finally:
+            self._tasks = None
 
     async def _write(self) -> None:
         """The text → phrases. A failure ends them with the apology."""

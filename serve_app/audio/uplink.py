@@ -106,8 +106,8 @@ class Uplink:
     def close(self) -> None:
         """The call is over: forget its audio, 4 MB, whoever still holds this.
 
-        A reply that was cancelled last holds it, by its exception's traceback, until the collector
-        comes round, which with Serve's settings is after many calls.
+        What holds itself waits for the collector, which with Serve's settings comes after many
+        calls.
         """
         self._recent.clear()
 
