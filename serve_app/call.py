@@ -115,8 +115,7 @@ class Call:
         """Until the caller leaves, a limit ends the call, or the task is cancelled."""
         try:
             with self._seen.call():
-                async with asyncio.TaskGroup() as tasks:
-                    await self._converse(tasks)
+                await self._converse()
         except* ClientGone as gone:
             log.info("call %s: %s", self._id, gone.exceptions[0])
         finally:
@@ -144,7 +143,21 @@ class Call:
         """This replica stops: the call ends here, and a client that can is told to come back."""
         self._moving.set()
 
-    async def _converse(self, tasks: asyncio.TaskGroup) -> None:
+    async def _converse(self) -> None:
+        tasks = asyncio.TaskGroup()
+        try:
+            async with tasks:
+                await self._take_turns(tasks)
+        except BaseException as ended:  # noqa: BLE001  It goes on its way, lighter.
+            # The group's own frame, which this traceback holds, holds the exception: together they
+            # would keep the call until the collector comes by. So would the frame that the group
+            # cancelled, by the exception's context. Those in the group keep their tracebacks.
+            ended.__context__ = None
+            raise ended.with_traceback(None) from None
+        finally:
+            del tasks
+
+    async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
         self._keeping.begin()
         self._work(tasks.create_task(self._read()))
         self._work(tasks.create_task(self._mind_another()))

@@ -203,7 +203,9 @@ async def _read_into(items: asyncio.Queue[Any], stream: AsyncIterator[Any]) -> N
         async for item in stream:
             await items.put(item)
     except Exception as error:  # noqa: BLE001  The reader's end of the queue raises it.
-        await items.put(_Failure(error))
+        # Without its traceback, which holds this frame, and so the queue: if nobody reads it any
+        # more they would keep each other.
+        await items.put(_Failure(error.with_traceback(None)))
     else:
         await items.put(_END)
 

@@ -45,6 +45,7 @@ from serve_app.draining import Draining, check_budget
 from serve_app.errors import PeerError, Stage, StageError
 from serve_app.load import Load
 from serve_app.load_watch import watch
+from serve_app.outbox import ClientGone
 from serve_app.page import router as page_router
 from serve_app.pause_judge import PauseJudge, ThreadedJudge
 from serve_app.reply import ReplyOptions
@@ -252,6 +253,8 @@ class Ingress:
             call = self._call(websocket, dialect, handshake, line)
             with self._drain.holding(call):
                 await call.run()
+        except ClientGone as gone:
+            log.info("call %s: %s", handshake.call_id, gone)
         finally:
             self._admission.release()
             metrics.calls(self._admission.calls)

@@ -140,7 +140,7 @@ class Reply:
         except asyncio.CancelledError as cancelled:
             # A group's frame and its exception's traceback hold each other, and the group its
             # task: the reply and its call would be kept until the collector comes by.
-            raise cancelled.with_traceback(None)
+            raise cancelled.with_traceback(None) from None
         finally:
             self._tasks = None
 
@@ -165,9 +165,13 @@ class Reply:
 
     async def _voice(self) -> None:
         """Phrases → audio in the playout; a phrase the voice fails on is left out."""
-        while (phrase := await self._phrases.get()) is not None:
-            for piece in self._pieces(phrase):
-                await self._voice_piece(piece)
+        try:
+            while (phrase := await self._phrases.get()) is not None:
+                for piece in self._pieces(phrase):
+                    await self._voice_piece(piece)
+        except asyncio.CancelledError as cancelled:
+            # As above: a time-out holds the task that it was for.
+            raise cancelled.with_traceback(None) from None
         self._playout.end()
         self._changed.set()
 

@@ -97,7 +97,7 @@ def web(app: Any, **headers: str) -> httpx.AsyncClient:
 class Line:
     """The client's end of a WebSocket: what came, how it was refused or closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, broken: bool = False) -> None:
         self.accepted = False
         self.answered = asyncio.Event()
         self.subprotocol: str | None = None
@@ -105,6 +105,9 @@ class Line:
         self.denied_with: dict[str, str] = {}
         self.body = b""
         self.closed_with: int | None = None
+        self.broken = broken
+        """The client left without a word: nothing reaches it."""
+        self.missed = asyncio.Event()
         self._received: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._sent.put_nowait({"type": "websocket.connect"})
@@ -141,6 +144,9 @@ class Line:
 
     async def send(self, event: dict[str, Any]) -> None:
         """ASGI's."""
+        if self.broken:
+            self.missed.set()
+            raise ConnectionResetError
         match event["type"]:
             case "websocket.accept":
                 self.accepted, self.subprotocol = True, event.get("subprotocol")
@@ -174,10 +180,12 @@ async def ring_up(
     app: Any,
     path: str,
     query: Mapping[str, str] | None = None,
+    *,
+    broken: bool = False,
     **headers: str,
 ) -> AsyncGenerator[Line, None]:
     """A WebSocket to it; the client leaves at the end, and the server must then be done."""
-    line = Line()
+    line = Line(broken=broken)
     named = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     offered = named.get("sec-websocket-protocol", "").split(",")
     scope = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import json
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from serve_app.call import Call
 from serve_app.reply import Reply
 from tests.fakes import FakeStages
 from tests.open_call import open_call
@@ -42,13 +42,37 @@ def test_interrupted_replies_are_freed_at_once(replies: list[weakref.ref[Reply]]
     async def interrupted() -> None:
         async with open_call(FakeStages(replies=[["Good morning to you."]] * REPLIES)) as call:
             for _ in range(REPLIES - 1):
-                call.client._incoming.put_nowait(json.dumps({"type": "text", "text": "Hi"}))
+                call.client.say("text", text="Hi")
                 await call.client.until("audio")
-                call.client._incoming.put_nowait(json.dumps({"type": "interrupt"}))
+                call.client.say("interrupt")
                 await call.client.until("reply_done")
-            call.client._incoming.put_nowait(json.dumps({"type": "text", "text": "Hi"}))
+            call.client.say("text", text="Hi")
             await call.client.until("audio")
 
     interrupted()
     assert len(replies) == REPLIES
     assert [reply() for reply in replies] == [None] * REPLIES
+
+
+def test_a_call_whose_client_breaks_off_is_freed_at_once(
+    replies: list[weakref.ref[Reply]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a reply, which could not be sent to it."""
+    calls: list[weakref.ref[Call]] = []
+    run = Call.run
+
+    async def noted(self: Call) -> None:
+        calls.append(weakref.ref(self))
+        await run(self)
+
+    monkeypatch.setattr(Call, "run", noted)
+
+    @in_virtual_time
+    async def broken_off() -> None:
+        async with open_call(FakeStages(replies=[["Good morning to you."]])) as call:
+            call.client.say("text", text="Hi")
+            await call.client.until("audio")
+            call.client.break_off()
+
+    broken_off()
+    assert [made() for made in (*calls, *replies)] == [None, None]

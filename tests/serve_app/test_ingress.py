@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import warnings
 from typing import Any
 
@@ -48,6 +49,31 @@ async def test_a_replica_that_is_to_stop_takes_no_call(
             if status:
                 assert line.denied_with["retry-after"] == "1"
         assert held.closed_with is None
+
+
+async def test_a_call_whose_client_broke_off_ends_as_any_other() -> None:
+    """Whatever is sent to it then is in vain; `ring_up` raises what the server raised."""
+    async with open_ingress() as app:
+        async with ring_up(app, "/ws", {"codec": "pcm16"}) as line:
+            await line.next_json()
+            line.broken = True
+            line.say(json.dumps({"type": "text", "text": "Hi"}))
+            await line.missed.wait()
+        assert replica_of(app)._admission.calls == 0
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": "http://127.0.0.1:8000"}])
+@pytest.mark.parametrize("stopping", [False, True])
+async def test_who_left_before_the_call_was_taken_is_let_go(
+    headers: dict[str, str], stopping: bool
+) -> None:
+    """Whether it would have been taken or refused."""
+    async with open_ingress() as app:
+        if stopping:
+            replica_of(app)._drain.told(running=False, others=1)
+        async with ring_up(app, "/ws", broken=True, **headers) as line:
+            await line.missed.wait()
+        assert replica_of(app)._admission.calls == 0
 
 
 async def test_a_budget_over_the_grace_period_is_refused_at_the_start() -> None:
