@@ -35,6 +35,7 @@ from serve_app.audio.vad import EnergyVad, SileroVad
 from serve_app.audio.vad_batch import VadBatch
 from serve_app.autoscaling import QUEUE_AGE
 from serve_app.call import Call, CallParts
+from serve_app.collector import keep_what_is_loaded
 from serve_app.conversation import announcements as say
 from serve_app.conversation.turn import TurnMachine
 from serve_app.dialects import CallRequest, Dialect
@@ -178,6 +179,7 @@ class Ingress:
                     await self._stages.describe(stage)
                 except StageError as error:
                     log.info("waiting for %s: %s", stage, error)
+        keep_what_is_loaded()
 
     async def check_health(self) -> None:
         """Serve asks this every few seconds.
