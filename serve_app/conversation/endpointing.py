@@ -61,6 +61,11 @@ class Endpointer:
         return self.now_ms - self.voice_end_ms if self.speaking else 0
 
     @property
+    def resuming(self) -> bool:
+        """The last frame was voice, in a pause that it has not ended yet."""
+        return self.speaking and self._run_start_ms is not None and self.voice_end_ms < self.now_ms
+
+    @property
     def speech_ms(self) -> int:
         """Length of the present speech, pauses inside it included."""
         return self.voice_end_ms - self.start_ms if self.start_ms is not None else 0

@@ -225,7 +225,8 @@ class Listening:
         ear = self._endpointer
         if ear.now_ms - turn.speech_start_ms >= self._policy.max_turn_ms:
             return True
-        if ear.pause_ms < self.endpoint_ms:
+        # Or the very frame in which the caller goes on would be the one that makes it long enough.
+        if ear.pause_ms < self.endpoint_ms or ear.resuming:
             return False
         return ear.pause_ms >= pause_needed_ms(
             self._policy,

@@ -69,6 +69,17 @@ def test_voice_ends_a_pause() -> None:
     assert ear.speech_ms == 448
 
 
+def test_voice_in_a_pause_resumes_until_it_is_speech_or_a_click() -> None:
+    """Only while neither is known."""
+    ear = heard(*[0.9] * 10)
+    assert not ear.resuming
+    assert not heard(0.1, ear=ear).resuming
+    assert heard(0.9, ear=ear).resuming
+    assert not heard(0.9, ear=ear).resuming
+    heard(0.1, 0.9, ear=ear)
+    assert not heard(0.1, ear=ear).resuming
+
+
 def test_close_ends_speech() -> None:
     """After a close new voice must earn its start, even when it never stopped."""
     ear = heard(*[0.9] * 10)

@@ -101,6 +101,25 @@ def test_click_in_a_pause_leaves_the_candidate() -> None:
     play.silence(416) >> [Tell(SpeechStopped(320))]
 
 
+def test_the_frame_in_which_the_caller_goes_on_commits_nothing() -> None:
+    """With it the pause would be long enough: the turn, and what is said, would be cut there."""
+    play = Playbook(TurnPolicy())
+    play.speech(320)
+    play.silence(480) >> [asked_final(1, 0, 384)]
+    play.speech(64) >> [asked(2, 0, 864)]
+    play.silence(480) >> [asked_final(3, 0, 928)]
+    play.silence(32) >> [Tell(SpeechStopped(864))]
+
+
+def test_a_click_as_the_pause_ends_puts_the_commit_off_for_a_frame() -> None:
+    """By then it is known that it was one."""
+    play = Playbook(TurnPolicy())
+    play.speech(320)
+    play.silence(480) >> [asked_final(1, 0, 384)]
+    play.speech(32) >> []
+    play.silence(32) >> [Tell(SpeechStopped(320))]
+
+
 def test_window_begins_before_the_first_voice() -> None:
     """A soft beginning is in the window: 320 ms before the voice, at most from the call's start."""
     play = Playbook(TurnPolicy())
