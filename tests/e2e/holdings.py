@@ -37,7 +37,7 @@ MORE_FILES = 3
 """Connections that Ray opens as it likes. A file a turn would be hundreds."""
 
 MORE_MB = 32.0
-"""What waits in cycles for Python's collector, and the gaps in the heap: 7 to 10 MB after 500 turns.
+"""What waits in cycles for Python's collector, and gaps in the heap: 7 to 10 MB after 500 turns.
 A reply's audio is some 400 kB: when that of every reply waited it was 56 MB."""
 
 
