@@ -3,6 +3,7 @@
 events          the native protocol's server messages as values: pure
 wire            server messages → events, client messages → JSON: pure
 opus            raw Opus packets both ways
+incoming        their audio decoded, and told apart by reply: pure
 connection      one WebSocket: opened, read, written to
 returning       when a lost connection is made again: pure
 voice_client    one call: connect, send, iterate over events, come back

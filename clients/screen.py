@@ -14,6 +14,7 @@ from clients.events import (
     Partial,
     Ready,
     Reconnecting,
+    Recording,
     ReplyDone,
     ReplyResumed,
     ReplyText,
@@ -69,6 +70,12 @@ class Screen:
                 self.line("", f"(the connection was lost, {close_code}: coming back)")
             case Resumed(turns=turns):
                 self.line("", f"(back: {turns} turns are known)")
+            case Recording(on=True, keep_days=None):
+                self.line("", "(recorded from now on)")
+            case Recording(on=True, keep_days=keep_days):
+                self.line("", f"(recorded from now on, kept for {keep_days:g} days)")
+            case Recording():
+                self.line("", "(not recorded any more; what there was is deleted)")
             case Partial(text=text):
                 self.grow("hearing", text)
             case Final(text=text):

@@ -40,6 +40,7 @@ class Options:
     files: Sequence[Path]
     say: Sequence[str]
     mic: bool
+    record: bool
     url: str
     codec: Codec
     rate: int
@@ -83,7 +84,9 @@ async def _talk(options: Options) -> None:
         progress, playback = Progress(), Playback()
 
         def begin(caller: Caller, loudspeaker: Loudspeaker) -> Session:
-            return Session(call, caller, progress, playback, screen, loudspeaker)
+            return Session(
+                call, caller, progress, playback, screen, loudspeaker, consent=options.record
+            )
 
         if device is None:
             caller = RecordedCaller(
@@ -154,6 +157,11 @@ def _options(arguments: Sequence[str] | None) -> Options:
     add("files", nargs="*", type=Path, metavar="FILE", help="speech, any common audio format")
     add("--say", action="append", default=[], metavar="TEXT", help="a turn in an embedded voice")
     add("--mic", action="store_true", help="talk through the microphone and the loudspeaker")
+    add(
+        "--record",
+        action="store_true",
+        help="agree that the call is recorded, where the server records calls",
+    )
     add("--url", default="ws://127.0.0.1:8000/ws", help="the agent (%(default)s)")
     add("--codec", choices=("opus", "pcm16"), default="opus", help="what is sent (%(default)s)")
     add("--rate", type=int, default=16_000, help="sample rate of what is sent, Hz (%(default)s)")

@@ -16,7 +16,7 @@ import pytest
 from clients.sample_voice import SAMPLE_QUESTION
 from clients.talk import main
 from serve_app.conversation import announcements as said
-from serve_app.conversation.events import AudioReceived, HangUp
+from serve_app.conversation.events import AudioReceived, HangUp, RecordingAnswered
 from tests.clients.scripted_server import Peer, Script, refuse, serve
 from tests.clients.test_sound_card import FakeSoundDevice, FakeStream
 
@@ -97,6 +97,26 @@ async def test_the_sample_question(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f'speaking    "{SAMPLE_QUESTION}"' in capsys.readouterr().out
     assert max(map(len, packets)) > 40
     assert not (tmp_path / "reply.wav").exists()
+
+
+async def test_a_call_that_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """`--record` says that the caller agrees; without it nothing is said of it."""
+    agreed: list[RecordingAnswered] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.say(said.CallReady("c1", None, None, recordable=True))
+        agreed.append(await peer.hear(RecordingAnswered))
+        await peer.say(said.RecordingChanged(True, 30.0))
+        await _hear_voice(peer)
+        await peer.say(said.FinalTranscript("hello", 0, 50))
+        await peer.say(said.ReplyStarted("r"), said.ReplyDone("r", "completed", ""))
+        await peer.hear(HangUp)
+
+    out = ("--out", str(tmp_path / "reply.wav"))
+    file = _file(tmp_path / "q.wav")
+    assert await _run(script, file, "--codec", "pcm16", "--record", *out) == 0
+    assert agreed == [RecordingAnswered(True)]
+    assert "(recorded from now on, kept for 30 days)" in capsys.readouterr().out
 
 
 async def test_no_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
