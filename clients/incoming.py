@@ -1,4 +1,4 @@
-"""A server's messages as events, with their audio decoded: what is known of a call on the way in."""
+"""A server's messages as events, their audio decoded: what is known of a call on the way in."""
 
 from __future__ import annotations
 

@@ -72,8 +72,9 @@ def test_ready_arrives():
 
 def test_an_older_servers_ready():
     """It says nothing of coming back or of recording: neither is there."""
-    bare = {"type": "ready", "call_id": "c", "uplink": {"codec": "opus"}, "reply": {"codec": "opus"}}
-    assert wire.parse(json.dumps(bare)) == events.Ready("c", None, None, "opus", None, "opus")
+    opus = {"codec": "opus"}
+    bare = json.dumps({"type": "ready", "call_id": "c", "uplink": opus, "reply": opus})
+    assert wire.parse(bare) == events.Ready("c", None, None, "opus", None, "opus")
 
 
 def test_a_final_arrives_in_both_forms():
