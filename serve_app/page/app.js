@@ -17,6 +17,7 @@ let state = "idle";
 let drawn = -1;
 let key = "";
 let speakingAfterMs;
+let recorded = false;
 
 /* The server: is it ready, and what does it offer? */
 
@@ -114,6 +115,8 @@ function microphoneFailed(failed, error) {
 function hangUp() {
   call?.end();
   call = null;
+  recorded = false;
+  $("consent").hidden = true;
   conversation.breakOff();
   drawLevel("level-in", 0);
   drawLevel("level-out", 0);
@@ -128,6 +131,8 @@ function happened(event) {
     case "ended": return ended(event);
     case "level": return drawLevel("level-in", event.level);
     case "speaking": speakingAfterMs = event.afterMs; return undefined;
+    case "ready": return askConsent(event);
+    case "recording": return recordingChanged(event);
     case "error": failed(event); break;
     case "reply_started": hideProblem(); break;
     case "played": playing(event); break;
@@ -135,6 +140,24 @@ function happened(event) {
   }
   conversation.apply(event);
   return undefined;
+}
+
+/* Each connection is recorded only if the caller agrees anew. */
+
+function askConsent({ recordable = false }) {
+  recorded = false;
+  $("consent").hidden = !recordable;
+  $("record").checked = false;
+  $("recorded").textContent = "";
+  setState(state);
+}
+
+function recordingChanged({ on, keep_days: days }) {
+  recorded = on;
+  $("record").checked = on;
+  const kept = days === 1 ? "1 day" : `${days} days`;
+  $("recorded").textContent = on ? `Kept for ${kept}.` : "What was recorded is deleted.";
+  setState(state);
 }
 
 function connected(next) {
@@ -145,10 +168,14 @@ function connected(next) {
 function failed({ code, message }) {
   const told = state !== "live" || code === "resume_unavailable";
   if (!told) showProblem("Something went wrong.", message);
+  $("record").checked = recorded;
 }
 
 function retrying({ reason, waitMs }) {
   conversation.breakOff();
+  if (recorded) conversation.note("The recording ended with the connection.");
+  recorded = $("record").checked = false;
+  $("recorded").textContent = "";
   setState(reason === "lost" ? "reconnecting" : "waiting");
   countDown(call, problemOf(reason), performance.now() + waitMs);
 }
@@ -197,9 +224,12 @@ function setState(next) {
   document.body.className = [
     calling && speaking ? "calling" : "", state === "live" ? "live" : "",
     ["connecting", "waiting", "reconnecting"].includes(state) ? "trying" : "",
+    state === "live" && recorded ? "recorded" : "",
   ].join(" ");
   $("talk").lastElementChild.textContent = calling && speaking ? "Hang up" : "Talk";
-  $("status").textContent = state === "live" && !speaking ? "Typing only" : STATUS[state];
+  const status = state === "live" && !speaking ? "Typing only" : STATUS[state];
+  $("status").textContent = state === "live" && recorded ? `${status} · recorded` : status;
+  $("record").disabled = state !== "live";
   $("mute").disabled = !(calling && speaking);
   if (!calling) {
     setMuted(false);
@@ -222,6 +252,7 @@ $("talk").onclick = () => {
 };
 $("mute").onclick = () => setMuted($("mute").getAttribute("aria-pressed") !== "true");
 $("stop").onclick = () => call?.interrupt();
+$("record").onchange = () => call?.record($("record").checked);
 $("retry").onclick = () => call?.hurry();
 $("type").onsubmit = async (event) => {
   event.preventDefault();
