@@ -32,6 +32,11 @@ export class Conversation {
     return this.turns.findLast((turn) => turn.reply === id && turn.state !== "lost");
   }
 
+  /** Nothing is waited for, being said or being heard. */
+  get settled() {
+    return !this.waiting && this.turns.every(({ state }) => state === "done" || state === "lost");
+  }
+
   note(text) {
     this.revision += 1;
     this.add({ who: "note", text, state: "done" });
