@@ -27,6 +27,9 @@ _ABOVE_NOISE_DB: Final = 6.0
 _ABOVE_ECHO_DB: Final = 6.0
 """A frame that is louder than noise, and than any echo of late, by so much is a person's."""
 
+_RISE_DB: Final = 0.5
+"""The most that a frame raises what is known of the echo: the first of a word are not loud yet."""
+
 _OPENS: Final = 2
 """Frames in a row; one alone is a click."""
 
@@ -89,9 +92,13 @@ class EchoGate:
 
     def _is_person(self, level: float, playing: float) -> bool:
         comes_back = level - playing if level > self._noise.dbfs + _ABOVE_NOISE_DB else SILENCE_DBFS
-        learning = len(self._echoes) < _LEARNS
-        if learning or comes_back <= max(self._echoes) + _ABOVE_ECHO_DB:
+        if len(self._echoes) < _LEARNS:
             self._echoes.append(comes_back)
+            return False
+        loudest = max(self._echoes)
+        if comes_back <= loudest + _ABOVE_ECHO_DB:
+            if self.shut:
+                self._echoes.append(min(comes_back, loudest + _RISE_DB))
             self._in_a_row = 0
             self._doubts = max(0.0, self._doubts - _TRUST)
             return False
