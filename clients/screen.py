@@ -55,6 +55,9 @@ class Screen:
         self._out.write(piece.replace("\n", " "))
         self._out.flush()
 
+    def level(self, text: str) -> None:
+        """How the microphone stands: not for a log."""
+
     def close(self) -> None:
         """End the growing line."""
         if self._growing is not None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from clients.caller import Caller
+from clients.caller import FRAME_MS, Caller
 from clients.events import (
     Audio,
     Event,
@@ -130,11 +130,16 @@ class Session:
                 self.playback.flush(now)
                 await self._report()
             case FinalTranscript(end_ms=end_ms):
-                self.caller.voice_ended(end_ms)
+                self._voice_ended(end_ms)
             case Timings() as timings:
                 self.measured.timings.append(timings)
             case _:
                 pass
+
+    def _voice_ended(self, end_ms: int) -> None:
+        began_at = self.call.audio_began_at
+        if began_at is not None:
+            self.caller.voice_ended(began_at + (end_ms - FRAME_MS) / 1000)
 
     async def _agree(self, recordable: bool) -> None:
         if recordable:

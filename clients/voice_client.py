@@ -71,6 +71,9 @@ class VoiceClient:
         self._over: Exception | None = None
         self.round_trips_ms: deque[float] = deque(maxlen=1000)
         """The network's round trips so far, measured by ping."""
+        self.audio_began_at: float | None = None
+        """When this connection's first audio was given to it, by the clock: the server's times
+        (`at_ms`, `start_ms`, `end_ms`) count from the beginning of that."""
 
     @classmethod
     @asynccontextmanager
@@ -148,6 +151,8 @@ class VoiceClient:
         if self._over is not None:
             raise self._over
         if self._connected.is_set():
+            if self.audio_began_at is None:
+                self.audio_began_at = self._clock()
             try:
                 await self._connection.send(packet)
                 return
@@ -281,6 +286,7 @@ class VoiceClient:
             await connection.close()
             raise
         self._connection = connection
+        self.audio_began_at = self._held[0][0] if self._held else None
         self._returning.back(self._clock())
         await self._coming.put(self._incoming.event(first))
         with suppress(CallLost):  # Whoever receives is told.

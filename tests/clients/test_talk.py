@@ -200,6 +200,7 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         (["--rate", "96000", "--codec", "pcm16"], "from 8000 to 48000"),
         (["--mic", "q.wav"], "without FILE"),
         (["--mic", "--say", "hello"], "without FILE"),
+        (["--loudspeaker", "q.wav"], "goes with --mic"),
     ],
 )
 def test_a_wrong_command_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]):
@@ -258,27 +259,37 @@ class _ServerThread:
             await self._done.wait()
 
 
+@pytest.mark.parametrize("options", [[], ["--loudspeaker"]])
 def test_a_person_at_the_microphone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
 ):
-    """Spoken frames go up, the reply is kept, and Ctrl-C ends the call in good order."""
+    """Spoken frames go up, the reply is kept, Ctrl-C ends the call in good order, and the table
+    has every row."""
     ended: list[HangUp] = []
 
     async def script(peer: Peer) -> None:
         await peer.say(said.CallReady("c1", None, None))
         for _ in range(5):
             await peer.hear(AudioReceived)
-        await peer.say(said.FinalTranscript("hello", 0, 60), said.ReplyStarted("r"))
+        await peer.say(said.FinalTranscript("hello", 0, 20), said.ReplyStarted("r"))
         await peer.say(said.ReplyAudio("r", 16_000, array("h", [7000] * 160).tobytes()))
+        await peer.say(said.TurnTimings("r", 200, 41.5, 2, 10, 20))
         await peer.say(said.ReplyDone("r", "completed", ""))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         ended.append(await peer.hear(HangUp))
 
     monkeypatch.setitem(sys.modules, "sounddevice", _PersonAtTheCard())
     with _ServerThread(script) as url:
-        status = main(["--mic", "--url", url, "--out", str(tmp_path / "reply.wav")])
+        status = main(["--mic", *options, "--url", url, "--out", str(tmp_path / "reply.wav")])
     printed = capsys.readouterr()
     assert (status, printed.err) == (0, "")
     assert ended == [HangUp()]
     assert "you         hello" in printed.out
-    assert "network" in printed.out
+    rows = [line.split() for line in printed.out.splitlines()[-6:]]
+    assert [row[0] for row in rows] == ["STT", "LLM", "TTS", "pipeline", "network", "end-to-end"]
+    assert all(int(row[-1]) >= 1 for row in rows)
+    assert float(rows[-1][1]) >= 0
+    assert "#" not in printed.out, "levels move on a terminal alone"
