@@ -117,7 +117,7 @@ export class Conversation {
     const turn = this.replyOf(event);
     if (!turn || turn.soundedAt) return;
     this.waiting = null;
-    turn.state = "speaking";
+    if (turn.state !== "done") turn.state = "speaking"; // a short one may be over by then
     this.measure(turn, { soundedAt: event.at });
   }
 
