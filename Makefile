@@ -10,6 +10,8 @@ URL     ?=
 FILE    ?=
 TEXT    ?=
 MIC     ?=
+LOUDSPEAKER ?=
+RECORD  ?=
 OUT     ?=
 
 CONFIG_embedded := serve_config.embedded.yaml
@@ -45,7 +47,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 help:
 	@echo 'make run           start the agent here          PORT=8000 PROFILE=embedded|laptop|gpu CONFIG=…'
 	@echo 'make k8s           the Serve part of the overlays in k8s/, after a change of a serve_config'
-	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 | TEXT="hello" | URL=ws://…/ws'
+	@echo 'make talk          talk with it                  FILE="a.wav b.mp3" | MIC=1 [LOUDSPEAKER=1] | TEXT="hello"  RECORD=1 URL=ws://…/ws'
 	@echo 'make ask           the answer to a recording     FILE=a.mp3 | FILE=folder  OUT=answer.mp3 URL=http://…'
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  clients/, clients of others, and callers who come back, against running agents'
@@ -121,7 +123,7 @@ run: $(or $(RUN_VENV),$(error PROFILE is embedded, laptop or gpu, not $(PROFILE)
 	@exec $(RUN_VENV)/bin/python launch.py --config $(CONFIG) $(if $(PORT),--port $(PORT)) $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT))
 
 talk: $(VENV)/.core
-	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(TEXT),--say "$$TEXT") $(FILE)
+	@exec $(BIN)/python -m clients.talk $(if $(URL),--url "$$URL") $(if $(MIC),--mic) $(if $(LOUDSPEAKER),--loudspeaker) $(if $(RECORD),--record) $(if $(TEXT),--say "$$TEXT") $(FILE)
 
 ask: $(VENV)/.core
 	@exec $(BIN)/python -m clients.ask_file $(if $(URL),--url "$$URL") $(if $(OUT),--out "$$OUT") $(FILE)

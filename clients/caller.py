@@ -39,8 +39,8 @@ class Caller(Protocol):
         """The server sent something."""
         ...
 
-    def voice_ended(self, end_ms: int) -> None:
-        """The server found the end of speech `end_ms` into the call's audio."""
+    def voice_ended(self, at: float) -> None:
+        """The server found the end of speech in what was captured at that time."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class RecordedCaller:
         """See Caller."""
         self._heard_at = now
 
-    def voice_ended(self, end_ms: int) -> None:
+    def voice_ended(self, at: float) -> None:
         """A recording's own samples say it better: not used."""
 
     def _cut(self, pcm: bytes) -> list[bytes]:

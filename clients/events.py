@@ -16,6 +16,7 @@ class Ready:
     """The call is open. `uplink_rate` is None where the codec needs none.
 
     `resume`: the token to come back with, up to `resume_s` after the connection was lost.
+    `recordable`: the call is recorded if the caller agrees (`VoiceClient.record`).
     """
 
     call_id: str
@@ -26,6 +27,7 @@ class Ready:
     reply_codec: str
     resume: str | None = None
     resume_s: float | None = None
+    recordable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,15 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
+class Phrase:
+    """What the audio that follows says, as it is spoken, from `start_ms` of the reply on."""
+
+    reply_id: str
+    text: str
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """Drop this reply's queued audio now."""
 
@@ -134,6 +145,15 @@ class ReplyDone:
     reply_id: str
     status: Literal["completed", "interrupted", "failed"]
     heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The call is recorded from now on, and that kept for `keep_days`; or, not `on`, it is not,
+    and what there was of it is deleted."""
+
+    on: bool
+    keep_days: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +239,11 @@ JsonEvent: TypeAlias = (
     | Final
     | ReplyStarted
     | ReplyText
+    | Phrase
     | Flush
     | ReplyResumed
     | ReplyDone
+    | Recording
     | ToolCall
     | Timings
     | ServerError

@@ -14,6 +14,7 @@ from clients.events import (
     Partial,
     Ready,
     Reconnecting,
+    Recording,
     ReplyDone,
     ReplyResumed,
     ReplyText,
@@ -54,6 +55,9 @@ class Screen:
         self._out.write(piece.replace("\n", " "))
         self._out.flush()
 
+    def level(self, text: str) -> None:
+        """How the microphone stands: not for a log."""
+
     def close(self) -> None:
         """End the growing line."""
         if self._growing is not None:
@@ -69,6 +73,12 @@ class Screen:
                 self.line("", f"(the connection was lost, {close_code}: coming back)")
             case Resumed(turns=turns):
                 self.line("", f"(back: {turns} turns are known)")
+            case Recording(on=True, keep_days=None):
+                self.line("", "(recorded from now on)")
+            case Recording(on=True, keep_days=keep_days):
+                self.line("", f"(recorded from now on, kept for {keep_days:g} days)")
+            case Recording():
+                self.line("", "(not recorded any more; what there was is deleted)")
             case Partial(text=text):
                 self.grow("hearing", text)
             case Final(text=text):

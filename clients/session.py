@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from clients.caller import Caller
+from clients.caller import FRAME_MS, Caller
 from clients.events import (
     Audio,
     Event,
     Flush,
+    Ready,
     ReplyResumed,
     ReplyStarted,
     Timings,
@@ -62,7 +63,10 @@ class Silent:
 
 @dataclass
 class Session:
-    """Runs a call. `playback`, `progress` and `caller` are those that belong together."""
+    """Runs a call. `playback`, `progress` and `caller` are those that belong together.
+
+    `consent`: the caller agrees that the call is recorded, on each of its connections.
+    """
 
     call: VoiceClient
     caller: Caller
@@ -70,6 +74,7 @@ class Session:
     playback: Playback
     screen: Screen
     loudspeaker: Loudspeaker = field(default_factory=Silent)
+    consent: bool = False
     clock: Callable[[], float] = time.monotonic
     measured: Measurements = field(default_factory=Measurements)
     _reported: tuple[str, float] = ("", 0.0)
@@ -112,6 +117,8 @@ class Session:
 
     async def _follow(self, event: Event, now: float) -> None:
         match event:
+            case Ready(recordable=recordable) if self.consent:
+                await self._agree(recordable)
             case ReplyStarted(reply_id=reply_id):
                 self.playback.start(reply_id)
             case ReplyResumed(reply_id=reply_id, from_ms=from_ms):
@@ -123,11 +130,22 @@ class Session:
                 self.playback.flush(now)
                 await self._report()
             case FinalTranscript(end_ms=end_ms):
-                self.caller.voice_ended(end_ms)
+                self._voice_ended(end_ms)
             case Timings() as timings:
                 self.measured.timings.append(timings)
             case _:
                 pass
+
+    def _voice_ended(self, end_ms: int) -> None:
+        began_at = self.call.audio_began_at
+        if began_at is not None:
+            self.caller.voice_ended(began_at + (end_ms - FRAME_MS) / 1000)
+
+    async def _agree(self, recordable: bool) -> None:
+        if recordable:
+            await self.call.record(True)
+        else:
+            self.screen.line("", "(not recorded: this server records no calls)")
 
     def _play(self, audio: Audio) -> None:
         was_audible = audio.reply_id in self.playback.audible_at

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from clients.audio_file import Resampler
 from clients.caller import FRAME_MS
+from clients.echo_gate import EchoGate
 
 PLAYBACK_RATE: Final = 48_000
 """Sample rate of the loudspeaker, in Hz: the one that every sound card has."""
@@ -60,19 +61,36 @@ def sound_device() -> SoundDevice:
 class Microphone:
     """A caller who is a person: speaks until `stop`."""
 
-    def __init__(self, rate: int, clock: Callable[[], float]) -> None:
-        """`rate` in Hz; `clock` in seconds. Make it on the event loop that sends."""
+    def __init__(
+        self,
+        rate: int,
+        clock: Callable[[], float],
+        gate: EchoGate | None = None,
+        watch: Callable[[bytes, bool], None] | None = None,
+    ) -> None:
+        """`rate` in Hz; `clock` in seconds. Make it on the event loop that sends.
+
+        `gate` keeps back what a loudspeaker plays; `watch` is told of each frame, and whether it
+        was kept back.
+        """
         self.rate = rate
         self.voice_ended_at: float | None = None
         self._clock = clock
+        self._gate = gate
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUED_FRAMES)
         self._stopping = asyncio.Event()
-        self._began_at = clock()
 
     def captured(self, pcm: bytes) -> None:
         """The next 20 ms. For the sound card's thread."""
         self._loop.call_soon_threadsafe(self._queue, pcm)
+
+    def beside(self, pcm: bytes, delay_s: float) -> None:
+        """The loudspeaker is going to play this, at 48 kHz. For the sound card's thread."""
+        if self._gate is not None:
+            at = self._clock() + delay_s
+            self._loop.call_soon_threadsafe(self._gate.played, pcm, at)
 
     def stop(self) -> None:
         """The person is done. For the event loop."""
@@ -82,26 +100,27 @@ class Microphone:
 
     async def frames(self) -> AsyncGenerator[bytes]:
         """See Caller."""
-        first = True
         while not self._stopping.is_set():
             frame = await self._frames.get()
             if frame is None:
                 return
-            if first:
-                self._began_at = self._clock() - FRAME_MS / 1000
-                first = False
             yield frame
 
     def heard_from(self, now: float) -> None:
         """A person decides alone when to give up."""
 
-    def voice_ended(self, end_ms: int) -> None:
+    def voice_ended(self, at: float) -> None:
         """See Caller: what the server found is all that is known of a live voice."""
-        self.voice_ended_at = self._began_at + end_ms / 1000
+        self.voice_ended_at = at
 
     def _queue(self, pcm: bytes) -> None:
+        if self._stopping.is_set():
+            return
+        sent = pcm if self._gate is None else self._gate.captured(pcm, self._clock())
+        if self._watch is not None:
+            self._watch(pcm, self._gate is not None and self._gate.shut)
         if not self._frames.full():
-            self._frames.put_nowait(pcm)
+            self._frames.put_nowait(sent)
 
 
 class Speaker:
@@ -145,7 +164,8 @@ def sound_card(device: SoundDevice, microphone: Microphone, speaker: Speaker) ->
         microphone.captured(bytes(data))
 
     def render(out: Any, frames: int, _time: object, _status: object) -> None:
-        out[:] = speaker.take(frames * _BYTES_PER_SAMPLE)
+        out[:] = taken = speaker.take(frames * _BYTES_PER_SAMPLE)
+        microphone.beside(taken, speaker.latency_s)
 
     streams: list[_Stream] = []
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -19,6 +20,9 @@ from typing import cast
 
 from clients.audio_file import AudioFileError, read_speech, write_wav
 from clients.caller import Caller, NoAnswer, RecordedCaller, Turn
+from clients.echo_gate import EchoGate
+from clients.level_meter import LevelMeter
+from clients.live_screen import LiveScreen
 from clients.opus import ENCODER_RATES
 from clients.playback import Playback
 from clients.progress import Progress
@@ -31,6 +35,8 @@ from clients.voice_client import CallError, CallRefused, Codec, VoiceClient
 from clients.wire import BadMessage
 
 _PCM_RATES = (8_000, 48_000)
+_QUIET = "speak; Ctrl-C ends the call; headphones keep echo out (or: --loudspeaker)"
+_LOUD = "speak; Ctrl-C ends the call; what the loudspeaker plays is not sent, louder speech is"
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Options:
     files: Sequence[Path]
     say: Sequence[str]
     mic: bool
+    loudspeaker: bool
+    record: bool
     url: str
     codec: Codec
     rate: int
@@ -70,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _talk(options: Options) -> None:
     turns = [] if options.mic else _turns(options)
     device = sound_device() if options.mic else None
-    screen = Screen(sys.stdout)
+    screen = _screen(options)
     async with VoiceClient.connect(
         options.url,
         codec=options.codec,
@@ -83,7 +91,9 @@ async def _talk(options: Options) -> None:
         progress, playback = Progress(), Playback()
 
         def begin(caller: Caller, loudspeaker: Loudspeaker) -> Session:
-            return Session(call, caller, progress, playback, screen, loudspeaker)
+            return Session(
+                call, caller, progress, playback, screen, loudspeaker, consent=options.record
+            )
 
         if device is None:
             caller = RecordedCaller(
@@ -96,10 +106,32 @@ async def _talk(options: Options) -> None:
             )
             await _run(begin(caller, Silent()), options.out)
             return
-        microphone, speaker = Microphone(options.rate, time.monotonic), Speaker()
+        microphone, speaker = _microphone(options, screen), Speaker()
         with sound_card(device, microphone, speaker), _ctrl_c(microphone.stop):
-            screen.line("listening", "speak; Ctrl-C ends the call; headphones keep echo out")
-            await _run(begin(microphone, speaker), options.out)
+            screen.line("listening", _LOUD if options.loudspeaker else _QUIET)
+            try:
+                await _run(begin(microphone, speaker), options.out)
+            finally:
+                microphone.stop()
+
+
+def _screen(options: Options) -> Screen:
+    """A level moves only where somebody sees it."""
+    if options.mic and sys.stdout.isatty():
+        return LiveScreen(sys.stdout, lambda: shutil.get_terminal_size().columns)
+    return Screen(sys.stdout)
+
+
+def _microphone(options: Options, screen: Screen) -> Microphone:
+    meter = LevelMeter()
+
+    def watch(pcm: bytes, echo: bool) -> None:
+        line = meter.push(pcm, echo=echo)
+        if line is not None:
+            screen.level(line)
+
+    gate = EchoGate() if options.loudspeaker else None
+    return Microphone(options.rate, time.monotonic, gate, watch)
 
 
 async def _run(session: Session, out: Path) -> None:
@@ -153,7 +185,13 @@ def _options(arguments: Sequence[str] | None) -> Options:
     add = parser.add_argument
     add("files", nargs="*", type=Path, metavar="FILE", help="speech, any common audio format")
     add("--say", action="append", default=[], metavar="TEXT", help="a turn in an embedded voice")
-    add("--mic", action="store_true", help="talk through the microphone and the loudspeaker")
+    add("--mic", action="store_true", help="talk through the microphone, listen by headphones")
+    add("--loudspeaker", action="store_true", help="with --mic: not by headphones; keeps echo back")
+    add(
+        "--record",
+        action="store_true",
+        help="agree that the call is recorded, where the server records calls",
+    )
     add("--url", default="ws://127.0.0.1:8000/ws", help="the agent (%(default)s)")
     add("--codec", choices=("opus", "pcm16"), default="opus", help="what is sent (%(default)s)")
     add("--rate", type=int, default=16_000, help="sample rate of what is sent, Hz (%(default)s)")
@@ -173,6 +211,8 @@ def _options(arguments: Sequence[str] | None) -> Options:
     options = Options(**cast("dict[str, object]", vars(namespace)))  # pyright: ignore[reportArgumentType] (argparse checked them)
     if options.mic and (options.files or options.say):
         parser.error("--mic goes without FILE and --say")
+    if options.loudspeaker and not options.mic:
+        parser.error("--loudspeaker goes with --mic")
     if options.codec == "opus" and options.rate not in ENCODER_RATES:
         parser.error(f"--rate: Opus has {', '.join(map(str, ENCODER_RATES))}")
     if not _PCM_RATES[0] <= options.rate <= _PCM_RATES[1]:

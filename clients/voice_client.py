@@ -18,17 +18,9 @@ from urllib.parse import urlencode
 
 from clients import wire
 from clients.connection import NORMAL_CLOSE, CallError, CallLost, CallRefused, Connection
-from clients.events import (
-    Audio,
-    Event,
-    Moving,
-    Payload,
-    Ready,
-    Reconnecting,
-    ReplyResumed,
-    ReplyStarted,
-)
-from clients.opus import DECODED_RATE, BadPacket, OpusDecoder, OpusEncoder
+from clients.events import Event, Moving, Reconnecting
+from clients.incoming import Incoming
+from clients.opus import OpusEncoder
 from clients.returning import Backoff, Returning, may_return
 
 __all__ = ["Backoff", "CallError", "CallLost", "CallRefused", "Codec", "VoiceClient"]
@@ -71,9 +63,7 @@ class VoiceClient:
         self._returning = Returning(backoff or _COME_BACK)
         self._dial = dial
         self._clock = clock
-        self._decoder = OpusDecoder()
-        self._reply_id = ""
-        self._ready: Ready | None = None
+        self._incoming = Incoming(clock)
         self._coming: asyncio.Queue[Event | None] = asyncio.Queue(QUEUED_EVENTS)
         self._connected = asyncio.Event()
         self._connected.set()
@@ -81,6 +71,9 @@ class VoiceClient:
         self._over: Exception | None = None
         self.round_trips_ms: deque[float] = deque(maxlen=1000)
         """The network's round trips so far, measured by ping."""
+        self.audio_began_at: float | None = None
+        """When this connection's first audio was given to it, by the clock: the server's times
+        (`at_ms`, `start_ms`, `end_ms`) count from the beginning of that."""
 
     @classmethod
     @asynccontextmanager
@@ -139,7 +132,8 @@ class VoiceClient:
     @property
     def resume_token(self) -> str | None:
         """With it another client could go on with the conversation; None: it is not kept."""
-        return self._ready.resume if self._ready else None
+        ready = self._incoming.ready
+        return ready.resume if ready else None
 
     async def send_audio(self, pcm: bytes) -> None:
         """The next samples: int16 mono. With Opus, what does not fill a packet waits.
@@ -157,6 +151,8 @@ class VoiceClient:
         if self._over is not None:
             raise self._over
         if self._connected.is_set():
+            if self.audio_began_at is None:
+                self.audio_began_at = self._clock()
             try:
                 await self._connection.send(packet)
                 return
@@ -184,6 +180,14 @@ class VoiceClient:
         """Report how much of a reply has been played. Raises CallError."""
         if self._connected.is_set():  # A reply that was cut is over: nobody asks any more.
             await self._send(wire.played_message(reply_id, played_ms))
+
+    async def record(self, consent: bool) -> None:
+        """The caller agrees that the call is recorded from now on, or takes that back.
+
+        `Recording` answers, and counts for this connection: after `Reconnecting` ask anew. A
+        server whose `Ready` is not `recordable` answers with a `ServerError`. Raises CallError.
+        """
+        await self._send(wire.record_message(consent))
 
     async def declare_tools(self, *tools: wire.Tool) -> None:
         """Offer the model these tools from its next reply on, instead of others. Raises CallError.
@@ -232,7 +236,7 @@ class VoiceClient:
         measuring = asyncio.create_task(self._connection.measure(self.round_trips_ms.append))
         try:
             while (message := await self._connection.receive()) is not None:
-                event = self._event(message)
+                event = self._incoming.event(message)
                 if isinstance(event, Moving) and self._backoff:
                     self._connected.clear()  # What is sent from now on is for the next connection.
                 await self._coming.put(event)
@@ -250,8 +254,9 @@ class VoiceClient:
 
     async def _return(self, lost: CallLost) -> None:
         """Connect again, with growing waits. Raises CallError where that is of no more use."""
-        assert self._ready is not None, "it has brought the token"
-        self._returning.lost(self._clock(), self._ready.resume_s or 0.0)
+        ready = self._incoming.ready
+        assert ready is not None, "it has brought the token"
+        self._returning.lost(self._clock(), ready.resume_s or 0.0)
         retry_after_s = 0.0
         while True:
             now = self._clock()
@@ -260,7 +265,7 @@ class VoiceClient:
                 raise lost
             await asyncio.sleep(at - now)
             try:
-                await self._begin_again(self._again(self._ready.resume))
+                await self._begin_again(self._again(ready.resume))
                 return
             except CallRefused as refused:
                 if refused.status is not None and refused.status < 500:
@@ -281,27 +286,10 @@ class VoiceClient:
             await connection.close()
             raise
         self._connection = connection
+        self.audio_began_at = self._held[0][0] if self._held else None
         self._returning.back(self._clock())
-        await self._coming.put(self._event(first))
+        await self._coming.put(self._incoming.event(first))
         with suppress(CallLost):  # Whoever receives is told.
             while self._held:
                 await connection.send(self._held.popleft()[1])
         self._connected.set()
-
-    def _event(self, message: str | bytes) -> Event:
-        event = wire.parse(message)
-        if isinstance(event, Ready):
-            self._ready = event
-        if isinstance(event, ReplyStarted | ReplyResumed):
-            self._reply_id = event.reply_id
-        return self._audio(event) if isinstance(event, Payload) else event
-
-    def _audio(self, payload: Payload) -> Audio:
-        at = self._clock()
-        if payload.codec == "pcm16":
-            return Audio(payload.data, payload.rate, self._reply_id, at)
-        try:
-            pcm = self._decoder.decode(payload.data)
-        except BadPacket as error:
-            raise wire.BadMessage(str(error)) from error
-        return Audio(pcm, DECODED_RATE, self._reply_id, at)

@@ -17,7 +17,9 @@ from clients.events import (
     Moving,
     Partial,
     Payload,
+    Phrase,
     Ready,
+    Recording,
     ReplyDone,
     ReplyResumed,
     ReplyStarted,
@@ -65,6 +67,11 @@ def command_message(command: Literal["interrupt", "commit", "end"]) -> str:
 def played_message(reply_id: str, played_ms: float) -> str:
     """How much of a reply has been played, in ms of its audio."""
     return json.dumps({"type": "played", "reply_id": reply_id, "ms": round(played_ms)})
+
+
+def record_message(consent: bool) -> str:
+    """Whether the caller agrees that the call is recorded from now on."""
+    return json.dumps({"type": "record", "consent": consent})
 
 
 def tools_message(tools: Sequence[Tool]) -> str:
@@ -136,6 +143,8 @@ def _event(fields: _Json) -> JsonEvent:
             return _final(fields)
         case "timings":
             return _timings(fields)
+        case "recording":
+            return Recording(_get(fields, "on", bool), _optional_number(fields, "keep_days"))
         case "error":
             return ServerError(_get(fields, "code", str), _get(fields, "message", str))
         case kind:
@@ -148,6 +157,8 @@ def _reply_event(kind: str, fields: _Json) -> JsonEvent:
             return ReplyStarted(_get(fields, "reply_id", str))
         case "reply_text":
             return ReplyText(_get(fields, "reply_id", str), _get(fields, "delta", str))
+        case "phrase":
+            return _phrase(fields)
         case "flush":
             return Flush(_get(fields, "reply_id", str))
         case "reply_resumed":
@@ -171,7 +182,8 @@ def _ready(fields: _Json) -> Ready:
         uplink_rate=_optional(uplink, "rate", int),
         reply_codec=_get(reply, "codec", str),
         resume=_optional(fields, "resume", str),
-        resume_s=None if fields.get("resume_s") is None else _number(fields, "resume_s"),
+        resume_s=_optional_number(fields, "resume_s"),
+        recordable=bool(_optional(fields, "recordable", bool)),
     )
 
 
@@ -203,6 +215,12 @@ def _word(word: object) -> Word:
         _get(fields, "start_ms", int),
         _get(fields, "end_ms", int),
         _number(fields, "confidence"),
+    )
+
+
+def _phrase(fields: _Json) -> Phrase:
+    return Phrase(
+        _get(fields, "reply_id", str), _get(fields, "text", str), _get(fields, "start_ms", int)
     )
 
 
@@ -243,6 +261,10 @@ def _get(fields: _Json, key: str, kind: type[_Value]) -> _Value:
 
 def _optional(fields: _Json, key: str, kind: type[_Value]) -> _Value | None:
     return None if fields.get(key) is None else _get(fields, key, kind)
+
+
+def _optional_number(fields: _Json, key: str) -> float | None:
+    return None if fields.get(key) is None else _number(fields, key)
 
 
 def _number(fields: _Json, key: str) -> float:

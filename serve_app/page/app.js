@@ -1,17 +1,19 @@
 // The page: buttons and boxes on one side, a call and its conversation on the other.
 
 import { Call } from "./call.js";
+import { Consent } from "./consent.js";
 import { Conversation } from "./conversation.js";
 import { axisMs } from "./latency.js";
 import { loadingOf, problemOf } from "./problems.js";
 import { soundAvailable } from "./sound.js";
-import { drawLatency, drawLevel, hideProblem, showProblem, TurnList } from "./view.js";
+import { drawLatency, drawLevel, hideLatency, hideProblem, showProblem, TurnList } from "./view.js";
 
 const READY_EVERY_MS = 1000;
 const $ = (id) => document.getElementById(id);
 
 const conversation = new Conversation();
 const list = new TurnList();
+const consent = new Consent((agreed) => call?.record(agreed));
 let call = null;
 let state = "idle";
 let drawn = -1;
@@ -114,6 +116,7 @@ function microphoneFailed(failed, error) {
 function hangUp() {
   call?.end();
   call = null;
+  consent.hide();
   conversation.breakOff();
   drawLevel("level-in", 0);
   drawLevel("level-out", 0);
@@ -128,6 +131,8 @@ function happened(event) {
     case "ended": return ended(event);
     case "level": return drawLevel("level-in", event.level);
     case "speaking": speakingAfterMs = event.afterMs; return undefined;
+    case "ready": consent.ask(event); return setState(state);
+    case "recording": consent.changed(event); return setState(state);
     case "error": failed(event); break;
     case "reply_started": hideProblem(); break;
     case "played": playing(event); break;
@@ -145,10 +150,13 @@ function connected(next) {
 function failed({ code, message }) {
   const told = state !== "live" || code === "resume_unavailable";
   if (!told) showProblem("Something went wrong.", message);
+  consent.show();
 }
 
 function retrying({ reason, waitMs }) {
   conversation.breakOff();
+  if (consent.recorded) conversation.note("The recording ended with the connection.");
+  consent.forget();
   setState(reason === "lost" ? "reconnecting" : "waiting");
   countDown(call, problemOf(reason), performance.now() + waitMs);
 }
@@ -178,7 +186,7 @@ function playing(event) {
   const { codec, reply } = call.codecs;
   const from = codec === "opus" ? "Opus" : "PCM";
   const to = reply === "opus" ? "Opus" : "PCM";
-  const begun = speakingAfterMs === undefined ? "" : ` · sending ${Math.round(speakingAfterMs)} ms after the press`;
+  const begun = speakingAfterMs === undefined ? "" : ` · sent after ${Math.round(speakingAfterMs)} ms`;
   const codecs = from === to ? `${to} both ways` : `${from} out, ${to} in`;
   const gaps = event.gaps === 1 ? "1 gap" : `${event.gaps} gaps`;
   $("line").textContent = `${codecs} · buffer ${Math.round(event.targetMs)} ms · ${gaps}${begun}`;
@@ -197,9 +205,12 @@ function setState(next) {
   document.body.className = [
     calling && speaking ? "calling" : "", state === "live" ? "live" : "",
     ["connecting", "waiting", "reconnecting"].includes(state) ? "trying" : "",
+    consent.recorded ? "recorded" : "",
   ].join(" ");
   $("talk").lastElementChild.textContent = calling && speaking ? "Hang up" : "Talk";
-  $("status").textContent = state === "live" && !speaking ? "Typing only" : STATUS[state];
+  const status = state === "live" && !speaking ? "Typing only" : STATUS[state];
+  $("status").textContent = consent.recorded ? `${status} · recorded` : status;
+  consent.allow(state === "live");
   $("mute").disabled = !(calling && speaking);
   if (!calling) {
     setMuted(false);
@@ -258,6 +269,7 @@ function draw() {
   if (drawn !== conversation.revision) {
     drawn = conversation.revision;
     list.draw(conversation.turns, axis);
+    if (conversation.settled && !answers.length) hideLatency();
     drawLatency(answers.at(-1)?.latency, conversation.waiting, performance.now(), axis);
   } else if (conversation.waiting) {
     drawLatency(null, conversation.waiting, performance.now(), axis);

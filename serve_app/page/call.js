@@ -239,6 +239,11 @@ export class Call {
     this.say({ type: "config", ...settings });
   }
 
+  /** The caller agrees that the call is recorded, or takes that back; `recording` answers. */
+  record(consent) {
+    this.say({ type: "record", consent });
+  }
+
   mute(muted) {
     this.muted = muted;
     if (this.sound) this.sound.muted = muted;

@@ -32,6 +32,11 @@ export class Conversation {
     return this.turns.findLast((turn) => turn.reply === id && turn.state !== "lost");
   }
 
+  /** Nothing is waited for, being said or being heard. */
+  get settled() {
+    return !this.waiting && this.turns.every(({ state }) => state === "done" || state === "lost");
+  }
+
   note(text) {
     this.revision += 1;
     this.add({ who: "note", text, state: "done" });
@@ -112,7 +117,7 @@ export class Conversation {
     const turn = this.replyOf(event);
     if (!turn || turn.soundedAt) return;
     this.waiting = null;
-    turn.state = "speaking";
+    if (turn.state !== "done") turn.state = "speaking"; // a short one may be over by then
     this.measure(turn, { soundedAt: event.at });
   }
 

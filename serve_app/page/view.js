@@ -128,6 +128,11 @@ export function drawLatency(latency, waiting, now, axis) {
   if (!waiting) drawLegend(parts);
 }
 
+/** There was no answer to measure. */
+export function hideLatency() {
+  $("latency").hidden = true;
+}
+
 function running({ from, pauseEnds }, now) {
   const pause = Math.max(0, pauseEnds - from);
   return [

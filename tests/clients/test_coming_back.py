@@ -11,7 +11,7 @@ import pytest
 from clients import events
 from clients.voice_client import Backoff, CallLost, CallRefused, VoiceClient
 from serve_app.conversation import announcements as said
-from serve_app.conversation.events import HangUp, InterruptRequested, TextTyped
+from serve_app.conversation.events import AudioReceived, HangUp, InterruptRequested, TextTyped
 from tests.clients.scripted_server import Peer, refuse, serve
 
 SOON = Backoff(first_s=0.01, most_s=0.05, give_up_after_s=20.0)
@@ -125,6 +125,38 @@ async def test_what_is_said_meanwhile_waits() -> None:
         come_back.set()
         await until(coming, events.Resumed)
         await interrupting
+        await call.end()
+        assert [event async for event in coming] == []
+
+
+async def test_each_connection_counts_its_own_audio() -> None:
+    """From the first that it was given: what waited for it, or what came after it was made."""
+    now = [10.0]
+
+    async def loses(peer: Peer) -> None:
+        await peer.say(READY)
+        await peer.hear(AudioReceived)
+        peer.socket.transport.abort()
+
+    async def goes_on(peer: Peer) -> None:
+        await peer.say(READY, BACK)
+        await peer.hear(HangUp)
+
+    async with (
+        served(loses, goes_on) as url,
+        VoiceClient.connect(url, codec="pcm16", reconnect=SOON, clock=lambda: now[0]) as call,
+    ):
+        coming = aiter(call)
+        assert call.audio_began_at is None
+        await call.send_audio(b"1.")
+        now[0] = 11.0
+        assert call.audio_began_at == 10.0
+        await until(coming, events.Reconnecting)
+        await call.send_audio(b"2.")
+        now[0] = 12.0
+        await until(coming, events.Resumed)
+        await call.send_audio(b"3.")
+        assert call.audio_began_at == 11.0
         await call.end()
         assert [event async for event in coming] == []
 

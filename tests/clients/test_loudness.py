@@ -7,7 +7,14 @@ from array import array
 
 import pytest
 
-from clients.loudness import AUDIBLE, first_audible, voice_end_ms
+from clients.loudness import (
+    AUDIBLE,
+    SILENCE_DBFS,
+    NoiseFloor,
+    first_audible,
+    level_dbfs,
+    voice_end_ms,
+)
 
 
 def _pcm(*parts: tuple[int, int]) -> bytes:
@@ -41,3 +48,27 @@ def test_voice_that_ends_with_the_file():
 def test_no_voice(pcm: bytes):
     """Silence and nothing end at 0."""
     assert voice_end_ms(pcm, 16000) == 0
+
+
+def test_level():
+    """Of full scale; silence and nothing have the least."""
+    assert level_dbfs(_pcm((32767, 320))) == pytest.approx(0.0, abs=0.01)
+    assert level_dbfs(_pcm((3277, 320))) == pytest.approx(-20.0, abs=0.01)
+    assert level_dbfs(bytes(640)) == level_dbfs(b"") == SILENCE_DBFS
+
+
+def test_the_floor_of_a_room():
+    """Speech hardly lifts it, and the pause after a word brings it back."""
+    floor = NoiseFloor()
+    for _ in range(50):
+        floor.follow(-50.0)
+    assert floor.dbfs == pytest.approx(-56.0, abs=0.1)
+    for _ in range(200):
+        floor.follow(-50.0)
+    assert floor.dbfs == pytest.approx(-50.0, abs=0.1)
+    for _ in range(50):
+        floor.follow(-20.0)
+    assert floor.dbfs < -45
+    for _ in range(10):
+        floor.follow(-50.0)
+    assert floor.dbfs == pytest.approx(-50.0, abs=0.2)

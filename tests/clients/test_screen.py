@@ -65,6 +65,17 @@ def test_what_goes_wrong():
     ]
 
 
+def test_a_recording():
+    """Whether the call is recorded, and for how long that is kept."""
+    assert _shown(
+        events.Recording(True, 30.0), events.Recording(True, None), events.Recording(False, None)
+    ) == [
+        "            (recorded from now on, kept for 30 days)",
+        "            (recorded from now on)",
+        "            (not recorded any more; what there was is deleted)",
+    ]
+
+
 def test_a_block():
     """It stands alone."""
     out = io.StringIO()

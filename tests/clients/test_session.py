@@ -17,7 +17,12 @@ from clients.session import Session
 from clients.voice_client import CallLost, Codec, VoiceClient
 from clients.wire import BadMessage
 from serve_app.conversation import announcements as said
-from serve_app.conversation.events import AudioReceived, HangUp, PlaybackReported
+from serve_app.conversation.events import (
+    AudioReceived,
+    HangUp,
+    PlaybackReported,
+    RecordingAnswered,
+)
 from tests.clients.fake_time import FakeTime
 from tests.clients.scripted_server import Peer, Script, serve
 
@@ -54,7 +59,12 @@ class _Result:
 
 
 async def _talk(
-    script: Script, *turns: Turn, codec: Codec = "pcm16", reply: Codec = "pcm16"
+    script: Script,
+    *turns: Turn,
+    codec: Codec = "pcm16",
+    reply: Codec = "pcm16",
+    consent: bool = False,
+    patience_s: float = 5.0,
 ) -> _Result:
     time, progress, playback, out = FakeTime(), Progress(), Playback(), io.StringIO()
     speaker = _Speaker()
@@ -63,7 +73,7 @@ async def _talk(
         _RATE,
         progress,
         playback,
-        patience_s=5.0,
+        patience_s=patience_s,
         on_turn=lambda _turn: None,
         clock=time.clock,
         sleep=time.sleep,
@@ -72,7 +82,9 @@ async def _talk(
         serve(script) as url,
         VoiceClient.connect(url, codec=codec, reply=reply, clock=time.clock) as call,
     ):
-        session = Session(call, caller, progress, playback, Screen(out), speaker, time.clock)
+        session = Session(
+            call, caller, progress, playback, Screen(out), speaker, consent, time.clock
+        )
         failure: BaseException | None = None
         try:
             await session.run()
@@ -172,6 +184,44 @@ async def test_an_interruption():
     assert result.speaker.flushes == [len(_voice(1000))]
     assert result.session.playback.underruns == 0
     assert "(stops)" in result.screen
+
+
+async def test_a_caller_who_agrees_to_be_recorded():
+    """It is said once the call is open, again where the connection was made anew, and shown."""
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.say(said.CallReady("c1", None, None, "token", 60.0, recordable=True))
+        assert (await peer.hear(RecordingAnswered)).given
+        if connections == 1:
+            await peer.socket.close(1012)
+            return
+        await peer.say(said.RecordingChanged(True, 30.0))
+        await _hear_a_turn(peer)
+        await _answer(peer, "r1")
+        await peer.hear(HangUp)
+
+    # A new connection takes real time, in which the caller's clock runs far ahead.
+    result = await _talk(script, consent=True, patience_s=1e9)
+    assert result.failure is None
+    assert connections == 2
+    assert "(recorded from now on, kept for 30 days)" in result.screen
+
+
+async def test_a_server_that_records_no_calls():
+    """It is not asked; the caller is told, and the call goes on."""
+
+    async def script(peer: Peer) -> None:
+        await peer.say(said.CallReady("c1", None, None))
+        await _hear_a_turn(peer)
+        await _answer(peer, "r1")
+        await peer.hear(HangUp)
+
+    result = await _talk(script, consent=True)
+    assert result.failure is None
+    assert "(not recorded: this server records no calls)" in result.screen
 
 
 async def test_a_call_lost_in_the_middle_of_a_reply():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from array import array
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clients.echo_gate import EchoGate
 from clients.sound_card import (
     PLAYBACK_RATE,
     QUEUED_FRAMES,
@@ -72,8 +74,8 @@ async def test_what_the_microphone_hears_is_sent():
             capture.callback(bytearray(level * 640), 320, None, None)
         assert await anext(frames) == b"a" * 640
         assert await anext(frames) == b"b" * 640
-        microphone.voice_ended(500)
-        assert microphone.voice_ended_at == pytest.approx(100 - 0.02 + 0.5)
+        microphone.voice_ended(100.5)
+        assert microphone.voice_ended_at == 100.5
         microphone.heard_from(0.0)
         microphone.stop()
         with pytest.raises(StopAsyncIteration):
@@ -91,6 +93,37 @@ async def test_stop_ends_a_stream_that_still_has_frames():
     microphone.stop()
     with pytest.raises(StopAsyncIteration):
         await anext(frames)
+
+
+async def test_what_the_loudspeaker_plays_is_not_sent():
+    """The gate learns what the card plays and when it sounds; whoever watches is told."""
+    time, gate = FakeTime(), EchoGate()
+    watched: list[bool] = []
+    microphone = Microphone(16_000, time.clock, gate, lambda _pcm, echo: watched.append(echo))
+    speaker, device = Speaker(), FakeSoundDevice()
+    voice = array("h", [5000, -5000] * 160).tobytes()
+    with sound_card(device, microphone, speaker):
+        capture, output = device.streams
+        frames = microphone.frames()
+        capture.callback(voice, 320, None, None)
+        assert await anext(frames) == voice
+        speaker.play(array("h", [5000, -5000] * 4800).tobytes(), PLAYBACK_RATE)
+        for _ in range(5):
+            output.callback(bytearray(1920), 960, None, None)
+            await time.sleep(0.02)
+        capture.callback(voice, 320, None, None)
+        assert await anext(frames) == bytes(640)
+    assert watched == [False, True]
+
+
+async def test_after_the_end_nothing_is_watched():
+    """Frames that the card's thread still had under way are dropped."""
+    watched: list[bool] = []
+    microphone = Microphone(16_000, FakeTime().clock, watch=lambda _pcm, echo: watched.append(echo))
+    microphone.captured(bytes(640))
+    microphone.stop()
+    await asyncio.sleep(0)
+    assert watched == []
 
 
 async def test_a_network_that_is_too_slow():

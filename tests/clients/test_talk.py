@@ -16,7 +16,7 @@ import pytest
 from clients.sample_voice import SAMPLE_QUESTION
 from clients.talk import main
 from serve_app.conversation import announcements as said
-from serve_app.conversation.events import AudioReceived, HangUp
+from serve_app.conversation.events import AudioReceived, HangUp, RecordingAnswered
 from tests.clients.scripted_server import Peer, Script, refuse, serve
 from tests.clients.test_sound_card import FakeSoundDevice, FakeStream
 
@@ -97,6 +97,26 @@ async def test_the_sample_question(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f'speaking    "{SAMPLE_QUESTION}"' in capsys.readouterr().out
     assert max(map(len, packets)) > 40
     assert not (tmp_path / "reply.wav").exists()
+
+
+async def test_a_call_that_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """`--record` says that the caller agrees; without it nothing is said of it."""
+    agreed: list[RecordingAnswered] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.say(said.CallReady("c1", None, None, recordable=True))
+        agreed.append(await peer.hear(RecordingAnswered))
+        await peer.say(said.RecordingChanged(True, 30.0))
+        await _hear_voice(peer)
+        await peer.say(said.FinalTranscript("hello", 0, 50))
+        await peer.say(said.ReplyStarted("r"), said.ReplyDone("r", "completed", ""))
+        await peer.hear(HangUp)
+
+    out = ("--out", str(tmp_path / "reply.wav"))
+    file = _file(tmp_path / "q.wav")
+    assert await _run(script, file, "--codec", "pcm16", "--record", *out) == 0
+    assert agreed == [RecordingAnswered(True)]
+    assert "(recorded from now on, kept for 30 days)" in capsys.readouterr().out
 
 
 async def test_no_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -180,6 +200,7 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         (["--rate", "96000", "--codec", "pcm16"], "from 8000 to 48000"),
         (["--mic", "q.wav"], "without FILE"),
         (["--mic", "--say", "hello"], "without FILE"),
+        (["--loudspeaker", "q.wav"], "goes with --mic"),
     ],
 )
 def test_a_wrong_command_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]):
@@ -238,27 +259,37 @@ class _ServerThread:
             await self._done.wait()
 
 
+@pytest.mark.parametrize("options", [[], ["--loudspeaker"]])
 def test_a_person_at_the_microphone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
 ):
-    """Spoken frames go up, the reply is kept, and Ctrl-C ends the call in good order."""
+    """Spoken frames go up, the reply is kept, Ctrl-C ends the call in good order, and the table
+    has every row."""
     ended: list[HangUp] = []
 
     async def script(peer: Peer) -> None:
         await peer.say(said.CallReady("c1", None, None))
         for _ in range(5):
             await peer.hear(AudioReceived)
-        await peer.say(said.FinalTranscript("hello", 0, 60), said.ReplyStarted("r"))
+        await peer.say(said.FinalTranscript("hello", 0, 20), said.ReplyStarted("r"))
         await peer.say(said.ReplyAudio("r", 16_000, array("h", [7000] * 160).tobytes()))
+        await peer.say(said.TurnTimings("r", 200, 41.5, 2, 10, 20))
         await peer.say(said.ReplyDone("r", "completed", ""))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         ended.append(await peer.hear(HangUp))
 
     monkeypatch.setitem(sys.modules, "sounddevice", _PersonAtTheCard())
     with _ServerThread(script) as url:
-        status = main(["--mic", "--url", url, "--out", str(tmp_path / "reply.wav")])
+        status = main(["--mic", *options, "--url", url, "--out", str(tmp_path / "reply.wav")])
     printed = capsys.readouterr()
     assert (status, printed.err) == (0, "")
     assert ended == [HangUp()]
     assert "you         hello" in printed.out
-    assert "network" in printed.out
+    rows = [line.split() for line in printed.out.splitlines()[-6:]]
+    assert [row[0] for row in rows] == ["STT", "LLM", "TTS", "pipeline", "network", "end-to-end"]
+    assert all(int(row[-1]) >= 1 for row in rows)
+    assert float(rows[-1][1]) >= 0
+    assert "#" not in printed.out, "levels move on a terminal alone"

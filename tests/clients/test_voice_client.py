@@ -19,6 +19,7 @@ from serve_app.conversation.events import (
     HangUp,
     InterruptRequested,
     PlaybackReported,
+    RecordingAnswered,
     TextTyped,
 )
 from serve_app.dialects import AudioFormat
@@ -80,7 +81,8 @@ async def test_everything_that_a_client_says():
     heard: list[object] = []
 
     async def script(peer: Peer) -> None:
-        for kind in (TextTyped, InterruptRequested, CommitRequested, PlaybackReported, HangUp):
+        kinds = (InterruptRequested, CommitRequested, PlaybackReported, RecordingAnswered, HangUp)
+        for kind in (TextTyped, *kinds):
             heard.append(await peer.hear(kind))
 
     async with serve(script) as url, VoiceClient.connect(url) as call:
@@ -88,6 +90,7 @@ async def test_everything_that_a_client_says():
         await call.interrupt()
         await call.commit()
         await call.played("r1", 250.4)
+        await call.record(True)
         await call.end()
         assert await _all(call) == []
     assert heard == [
@@ -95,6 +98,7 @@ async def test_everything_that_a_client_says():
         InterruptRequested(),
         CommitRequested(),
         PlaybackReported("r1", 250.0),
+        RecordingAnswered(True),
         HangUp(),
     ]
 

@@ -18,6 +18,7 @@ from serve_app.conversation.events import (
     HangUp,
     InterruptRequested,
     PlaybackReported,
+    RecordingAnswered,
     TextTyped,
     ToolAnswered,
 )
@@ -38,6 +39,9 @@ def _sent(announcement: said.Announcement, **query: str) -> list[object]:
         (said.PartialTranscript(" ä"), events.Partial(" ä")),
         (said.ReplyStarted("r"), events.ReplyStarted("r")),
         (said.ReplyText("r", "so"), events.ReplyText("r", "so")),
+        (said.PhraseBegun("r", "so", 40), events.Phrase("r", "so", 40)),
+        (said.RecordingChanged(True, 30.0), events.Recording(True, 30.0)),
+        (said.RecordingChanged(False), events.Recording(False, None)),
         (said.ReplyAudio("r", 8000, b"ab"), events.Payload("pcm16", 8000, b"ab")),
         (said.ReplyFlushed("r"), events.Flush("r")),
         (said.ReplyResumed("r", 9), events.ReplyResumed("r", 9)),
@@ -61,6 +65,16 @@ def test_ready_arrives():
     assert _sent(ready, codec="pcm16", rate="8000", reply="opus") == [
         events.Ready("c", None, "en", "pcm16", 8000, "opus")
     ]
+    (recordable,) = _sent(said.CallReady("c", None, None, recordable=True))
+    assert isinstance(recordable, events.Ready)
+    assert recordable.recordable
+
+
+def test_an_older_servers_ready():
+    """It says nothing of coming back or of recording: neither is there."""
+    opus = {"codec": "opus"}
+    bare = json.dumps({"type": "ready", "call_id": "c", "uplink": opus, "reply": opus})
+    assert wire.parse(bare) == events.Ready("c", None, None, "opus", None, "opus")
 
 
 def test_a_final_arrives_in_both_forms():
@@ -94,6 +108,8 @@ def test_an_opus_packet_arrives():
         (wire.command_message("commit"), CommitRequested()),
         (wire.command_message("end"), HangUp()),
         (wire.played_message("r", 12.6), PlaybackReported("r", 13.0)),
+        (wire.record_message(True), RecordingAnswered(True)),
+        (wire.record_message(False), RecordingAnswered(False)),
         (wire.tools_message([]), ConfigChanged(tools=())),
         (
             wire.tools_message([wire.Tool("look"), wire.Tool("show", "Show it.", {"x": 1})]),
@@ -123,6 +139,9 @@ def test_a_newer_servers_message_is_no_error():
         "{}",
         '{"type": "partial"}',
         '{"type": "speech_started", "at_ms": "7"}',
+        '{"type": "phrase", "reply_id": "r", "text": "so"}',
+        '{"type": "recording", "on": 1}',
+        '{"type": "recording", "on": true, "keep_days": "30"}',
         '{"type": "reply_done", "reply_id": "r", "status": "lost", "heard": ""}',
         '{"type": "final", "text": "", "start_ms": 0, "end_ms": 0, "words": [7]}',
         '{"type": "timings", "reply_id": "r", "pause_ms": null}',
@@ -146,9 +165,11 @@ _json = st.recursive(
     max_leaves=8,
 )
 _keys = [
-    "text start_ms end_ms words reply_id delta status heard pause_ms call_id uplink reply at_ms"
+    "text start_ms end_ms words reply_id delta status heard pause_ms call_id uplink reply at_ms "
+    "on keep_days recordable resume_s"
 ]
 _types = ["ready", "final", "timings", "reply_done", "error", "flush", "partial", "reply_resumed"]
+_types += ["phrase", "recording"]
 
 
 @given(

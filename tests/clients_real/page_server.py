@@ -35,9 +35,9 @@ class Peer:
         self.query = dict(websocket.query_params)
         self.dialect = NativeDialect(self.query)
 
-    async def ready(self) -> None:
+    async def ready(self, *, recordable: bool = False) -> None:
         """The call is open."""
-        await self.say(CallReady("c1", voice=None, language=None))
+        await self.say(CallReady("c1", voice=None, language=None, recordable=recordable))
 
     async def say(self, *announcements: Announcement) -> None:
         """Send what the dialect makes of them."""

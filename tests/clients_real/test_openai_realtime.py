@@ -15,12 +15,11 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from clients.sample_voice import speak
 from tests.clients_real.model_server import CALL, LOOKING
 from tests.e2e.graph import Graph
+from tests.live_microphone import LiveMicrophone
 
 pytestmark = pytest.mark.timeout(240)
 
 RATE = 24_000
-FRAME_S = 0.02
-FRAME_BYTES = round(RATE * FRAME_S) * 2
 LONG_QUESTION = "Are you sure that you are a computer and not a human being?"
 TRANSCRIBED = {
     "type": "realtime",
@@ -33,23 +32,18 @@ class Microphone:
 
     def __init__(self, connection: AsyncRealtimeConnection) -> None:
         self._connection = connection
-        self._speech = bytearray()
+        self._microphone = LiveMicrophone(RATE)
 
     def say(self, text: str) -> None:
         """The caller says this next."""
-        self._speech += speak(text, RATE)
+        self._microphone.say(speak(text, RATE))
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            pcm = bytes(self._speech[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0")
-            del self._speech[:FRAME_BYTES]
-            audio = base64.b64encode(pcm).decode()
-            await self._connection.input_audio_buffer.append(audio=audio)
-            due += FRAME_S
-            await asyncio.sleep(max(0.0, due - loop.time()))
+        async with contextlib.aclosing(self._microphone.frames()) as frames:
+            async for pcm in frames:
+                audio = base64.b64encode(pcm).decode()
+                await self._connection.input_audio_buffer.append(audio=audio)
 
 
 @contextlib.asynccontextmanager

@@ -61,7 +61,9 @@ async def test_a_spoken_question_is_answered_aloud(embedded: Graph, tmp_path: Pa
         assert parts.startswith("Answered after ")
         assert "pause that ends a turn" in parts
         assert await tab.evaluate("document.querySelectorAll('.agent .past i').length") >= 4
-        assert "Opus both ways" in await tab.text("#line")
+        line = await tab.text("#line")
+        print(f"{tab.received_bytes} bytes loaded; {line}; {parts}")
+        assert "Opus both ways" in line
         assert tab.complaints == []
         assert {url.split("/")[2] for url in tab.requested} == {embedded.host}
 

@@ -256,6 +256,31 @@ async def test_the_conversation_in_any_order(tab: Tab) -> None:
     assert len(turns) == 5
 
 
+async def test_a_reply_that_is_over_before_it_sounds(tab: Tab) -> None:
+    """It stays over, its time is known, and nothing is waited for any more."""
+    told = await run(
+        tab,
+        "conversation.js",
+        """
+        const talk = new it.Conversation();
+        const say = (...events) => events.forEach((e) => talk.apply({now: 0, ...e}));
+        say({type: "typed", text: "hello"}, {type: "reply_started", reply_id: "r1"},
+            {type: "reply_text", reply_id: "r1", delta: "Yes."},
+            {type: "phrase", reply_id: "r1", text: "Yes.", start_ms: 0},
+            {type: "timings", reply_id: "r1", pause_ms: 0, stt_ms: 0, llm_ms: 1, tts_ms: 1,
+             pipeline_ms: 100});
+        const waits = talk.settled;
+        say({type: "reply_done", reply_id: "r1", status: "completed", heard: "Yes."});
+        const over = talk.settled;
+        say({type: "sounded", reply: "r1", at: 300},
+            {type: "played", reply: "r1", playedMs: 200});
+        const [, {text, state, latency}] = talk.turns;
+        return [waits, over, text, state, latency.totalMs];
+        """,
+    )
+    assert told == [False, True, "Yes.", "done", 300]
+
+
 async def test_tries_are_spaced_and_end(tab: Tab) -> None:
     """Each wait is up to twice the last one, never less than the server asked for."""
     waits = await run(

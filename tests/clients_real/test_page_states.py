@@ -17,6 +17,7 @@ from serve_app.conversation.events import (
     ConfigChanged,
     InterruptRequested,
     PlaybackReported,
+    RecordingAnswered,
     TextTyped,
 )
 from serve_app.errors import PeerError
@@ -326,10 +327,71 @@ async def test_voice_and_language(tmp_path: Path) -> None:
     assert (queries[0]["language"], queries[0].get("voice")) == ("de", None)
 
 
+async def test_a_recording_only_with_consent(tmp_path: Path) -> None:
+    """The box is there where the server records calls; it is ticked by the caller alone, shows
+    what the server does, and is empty again on each new connection."""
+    answers: list[RecordingAnswered] = []
+    leave = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.ready(recordable=True)
+        for on in (True, False, True):
+            answers.append(await peer.hear(RecordingAnswered))
+            await peer.say(say.RecordingChanged(on, 30.0 if on else None))
+        await leave.wait()
+        await peer.socket.close(1012)
+
+    ticked = "document.querySelector('#record').checked"
+    async with serving(script) as server, browsing(tmp_path, GRANTED) as tab:
+        await tab.open(server.url)
+        assert await tab.evaluate("document.querySelector('#consent').hidden")
+        await tab.click("#talk")
+        await tab.until("!document.querySelector('#consent').hidden")
+        assert not await tab.evaluate(ticked)
+        assert ("checkbox", "Record this call") in await names(tab)
+        assert await tab.text("#status") == "Listening"
+        await tab.click("#record")
+        await tab.until("document.querySelector('#recorded').innerText === 'Kept for 30 days.'")
+        assert await tab.text("#status") == "Listening · recorded"
+        await tab.click("#record")
+        await tab.until("document.querySelector('#recorded').innerText.includes('deleted')")
+        assert await tab.text("#status") == "Listening"
+        await tab.click("#record")
+        await tab.until("document.querySelector('.recorded')")
+        leave.set()
+        await tab.until("document.querySelector('.note')?.innerText.startsWith('The recording')")
+        await tab.until("document.querySelector('#status').innerText === 'Listening'")
+        assert not await tab.evaluate(ticked)
+        await tab.click("#talk")
+        await tab.until("document.querySelector('#consent').hidden")
+        assert tab.complaints == []
+    assert [answer.given for answer in answers] == [True, False, True]
+
+
+async def test_no_recording_is_offered(tmp_path: Path) -> None:
+    """Where the server records no calls there is no box; a refusal all the same is told."""
+    refused = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.ready()
+        await refused.wait()
+        await peer.say(say.CallError("recording_not_offered", "no calls are recorded here"))
+        await peer.stay()
+
+    async with serving(script) as server, browsing(tmp_path, GRANTED) as tab:
+        await tab.open(server.url)
+        await tab.click("#talk")
+        await tab.until("document.querySelector('#status').innerText === 'Listening'")
+        assert await tab.evaluate("document.querySelector('#consent').hidden")
+        refused.set()
+        await tab.until("document.querySelector('#problem').innerText.includes('no calls are')")
+
+
 async def names(tab: Tab) -> list[tuple[str, str]]:
     """Role and accessible name of all that a person can operate or is told of as an image."""
     tree = (await tab.command("Accessibility.getFullAXTree"))["nodes"]
-    roles = {"button", "textbox", "combobox", "image", "img", "heading", "main", "log", "status"}
+    roles = {"button", "textbox", "combobox", "checkbox", "image", "img", "heading", "main"}
+    roles |= {"log", "status"}
     return [
         (node["role"]["value"], node.get("name", {}).get("value", ""))
         for node in tree

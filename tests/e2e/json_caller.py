@@ -10,7 +10,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-FRAME_S = 0.02
+from tests.live_microphone import LiveMicrophone
 
 Fields = dict[str, Any]
 
@@ -22,14 +22,13 @@ class JsonCaller:
         self.heard: list[Fields] = []
         self._socket = socket
         self._frame = frame
-        self._frame_bytes = round(rate * FRAME_S) * 2
-        self._speech = bytearray()
+        self._microphone = LiveMicrophone(rate)
         self._changed = asyncio.Condition()
         self._seen = 0
 
     def speak(self, pcm: bytes) -> None:
         """Say this next, in real time; silence follows."""
-        self._speech += pcm
+        self._microphone.say(pcm)
 
     async def send(self, **fields: Any) -> None:
         """Send a message."""
@@ -58,14 +57,9 @@ class JsonCaller:
 
     async def breathe(self) -> None:
         """Send the microphone's sound."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            pcm = bytes(self._speech[: self._frame_bytes]).ljust(self._frame_bytes, b"\0")
-            del self._speech[: self._frame_bytes]
-            await self._socket.send(json.dumps(self._frame(pcm)))
-            due += FRAME_S
-            await asyncio.sleep(max(0.0, due - loop.time()))
+        async with contextlib.aclosing(self._microphone.frames()) as frames:
+            async for pcm in frames:
+                await self._socket.send(json.dumps(self._frame(pcm)))
 
 
 @contextlib.asynccontextmanager
