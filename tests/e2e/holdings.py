@@ -84,6 +84,17 @@ async def settled(graph: Graph, before: Holdings | None = None) -> Holdings:
         await asyncio.sleep(1.0)
 
 
+async def until_calls(graph: Graph, count: int, limit_s: float = PATIENCE_S) -> None:
+    """Until the gauge of calls, all ingresses together, is so many."""
+    calls = -1.0
+    try:
+        async with asyncio.timeout(limit_s):
+            while calls != count:
+                calls = sum((await _gauges(graph)).get("parley_calls", {}).values())
+    except TimeoutError:
+        raise TimeoutError(f"{calls:.0f} calls after {limit_s:.0f} s, not {count}") from None
+
+
 async def _gauges(graph: Graph) -> dict[str, dict[str, float]]:
     """Parley's gauges, by name and replica."""
     async with httpx.AsyncClient() as client:
