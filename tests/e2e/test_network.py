@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from clients import events as told
 from clients.returning import Backoff
 from clients.sample_voice import speak
+from launcher.session import session_members
 from tests.bad_network import Weather, bad_network
 from tests.e2e.caller import Caller, calling
 from tests.e2e.graph import Graph, running
@@ -221,6 +223,21 @@ async def test_who_answers_no_more_or_reads_too_slowly(graph: Graph) -> None:
         network.freeze()
         await come_back(callers)
         await until_calls(graph, 1 + CALLS, GIVEN_UP_S)
+        # Nor does the front door keep what is frozen. To slow readers it still sends what waits.
+        async with asyncio.timeout(GIVEN_UP_S):
+            while at_the_front_door(graph) > 1 + CALLS + CALLS:  # noqa: ASYNC110
+                await asyncio.sleep(1.0)
+
+
+def at_the_front_door(graph: Graph) -> int:
+    """Connections of clients that HAProxy holds."""
+    port = int(graph.host.rpartition(":")[2])
+    return sum(
+        connection.laddr.port == port and connection.status != psutil.CONN_LISTEN
+        for process in session_members(graph.session)
+        if process.name() == "haproxy"
+        for connection in process.net_connections("tcp")
+    )
 
 
 @contextlib.asynccontextmanager
