@@ -247,7 +247,9 @@ def at_the_front_door(graph: Graph) -> int:
 @contextlib.asynccontextmanager
 async def raw(url: str) -> AsyncGenerator[ClientConnection, None]:
     """A client that answers pings, sends none, and reads all that comes."""
-    async with connect(f"{url}?codec=pcm16", ping_interval=None, close_timeout=1) as socket:
+    async with connect(
+        f"{url}?codec=pcm16&reply=pcm16", ping_interval=None, close_timeout=1
+    ) as socket:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(_read(socket))
             yield socket
