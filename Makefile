@@ -131,7 +131,7 @@ ask: $(VENV)/.core
 # What `make test` leaves to the other two, to be over in twelve minutes on two cores: those that
 # start graphs for what clients, callers and operators do, and those of the models.
 CLIENT_TESTS := tests/clients tests/clients_real tests/test_launch.py \
-  $(addprefix tests/e2e/test_,autoscaling.py dialects.py draining.py keys.py resume.py voices.py)
+  $(addprefix tests/e2e/test_,autoscaling.py dialects.py draining.py keys.py network.py resume.py voices.py)
 MODEL_TESTS := tests/deployments/backends tests/models tests/e2e/test_cancelled_turns.py
 
 test: $(VENV)/.dev
@@ -158,7 +158,7 @@ soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
 	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
 	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
 	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
-	$(BIN)/python -m pytest -m soak -s tests/e2e/test_draining.py
+	$(BIN)/python -m pytest -m soak -s tests/e2e/test_draining.py tests/e2e/test_many_calls.py
 	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of

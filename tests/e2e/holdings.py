@@ -74,7 +74,7 @@ async def settled(graph: Graph, before: Holdings | None = None) -> Holdings:
     while True:
         gauges = await _gauges(graph)
         at_work = {name: gauges[name] for name in AT_WORK if any(gauges.get(name, {}).values())}
-        held = Holdings(gauges.get("parley_tasks", {}), *_of_processes(graph))
+        held = await _holdings(graph, gauges)
         known = len(held.tasks) == len(held.files)
         calm = known and not at_work and not (before and held.grown_since(before))
         if calm or time.monotonic() > until:
@@ -82,6 +82,27 @@ async def settled(graph: Graph, before: Holdings | None = None) -> Holdings:
             assert not at_work, at_work
             return held
         await asyncio.sleep(1.0)
+
+
+async def now_held(graph: Graph) -> Holdings:
+    """What is held at this moment, whoever calls; gauges may be some seconds old."""
+    return await _holdings(graph, await _gauges(graph))
+
+
+async def until_calls(graph: Graph, count: int, limit_s: float = PATIENCE_S) -> None:
+    """Until the gauge of calls, all ingresses together, is so many."""
+    calls = -1.0
+    try:
+        async with asyncio.timeout(limit_s):
+            while calls != count:
+                calls = sum((await _gauges(graph)).get("parley_calls", {}).values())
+    except TimeoutError:
+        raise TimeoutError(f"{calls:.0f} calls after {limit_s:.0f} s, not {count}") from None
+
+
+async def _holdings(graph: Graph, gauges: dict[str, dict[str, float]]) -> Holdings:
+    # The system takes a moment to count memory, and callers may be pacing audio beside.
+    return Holdings(gauges.get("parley_tasks", {}), *await asyncio.to_thread(_of_processes, graph))
 
 
 async def _gauges(graph: Graph) -> dict[str, dict[str, float]]:
