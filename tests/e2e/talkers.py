@@ -1,7 +1,8 @@
 """Callers who speak and type without end, and what came of each of their turns.
 
-Over stages of known speed that tell callers apart (loadtest/timed.yaml): whatever is said to one
-caller has that caller's marks in it, or it is wrong.
+Over stages of known speed that tell callers apart (loadtest/timed.yaml), and over a model that says
+all that it was told (resume_graph.py): there they only type, and each answer must have in it what
+was answered before. Whatever else is said to one of them is wrong.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ TURN_S = 40.0
 """Far more than all time-outs and retries of a turn together: by then its caller was answered or
 told, or never will be."""
 ANSWERED, SILENCE, WRONG, LOST = "answered", "silence", "wrong", "lost"
+FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Times in s of the event loop. `came`: ANSWERED; an error's code; LOST, the connection with
-    it; WRONG, an answer to something else; SILENCE, which is what must never be."""
+    """Times in s of the event loop. `came`: ANSWERED; an error's code; LOST, with the connection
+    it was said on, before the server took it. Must never be: WRONG, an answer to something else;
+    FORGOTTEN, an answer that does not know what was answered before; SILENCE."""
 
     call: int
+    spoken: bool
     asked_at: float
     audible_at: float | None
     over_at: float
@@ -40,9 +44,9 @@ class Turn:
 
 
 class Talker:
-    """One call. `typed`: it never speaks."""
+    """One call. `types`: it never speaks, and its answers are to have all of the call in them."""
 
-    def __init__(self, number: int, client: VoiceClient, clips: Clips, *, typed: bool) -> None:
+    def __init__(self, number: int, client: VoiceClient, clips: Clips, *, types: bool) -> None:
         self.number = number
         self.client = client
         self.turns: list[Turn] = []
@@ -50,10 +54,13 @@ class Talker:
         """How often its connection was lost."""
         self.returns = 0
         """How often it came back to its conversation."""
+        self._answered: list[str] = []
         self._marks = marks_of(number)
         self._clips = clips
-        self._typed = typed
+        self._types = types
         self._microphone = Microphone(RATE, asyncio.get_running_loop().time())
+        self._mark = ""
+        self._sent_at_loss: int | None = None
         self._text = ""
         self._audible_at: float | None = None
         self._error: str | None = None
@@ -64,7 +71,7 @@ class Talker:
         """Turn after turn, until it is cancelled; each is reported."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
-            if not self._typed:
+            if not self._types:
                 tasks.create_task(self._speak())
             for count in itertools.count():
                 # Callers that begin together do not speak together.
@@ -79,25 +86,33 @@ class Talker:
 
     async def _turn(self, count: int) -> Turn:
         clock = asyncio.get_running_loop().time
-        losses = self.losses
         self._outcome, self._audible_at, self._error = asyncio.Future(), None, None
-        if self._typed or count % 2:
-            mark = f"{self._marks.word} {count}"
+        self._sent_at_loss, self._text = None, ""
+        spoken = not self._types and count % 2 == 0
+        if not spoken:
+            self._mark = f"{self._marks.word} {count}"
             asked_at = clock()
-            await self.client.send_text(mark)
+            await self.client.send_text(self._mark)
         else:
-            mark = str(self._marks.tone_hz)
+            self._mark = str(self._marks.tone_hz)
             asked_at = await self._say((self.number + count) % len(self._clips))
+        self._sent_at_loss = self.losses
         try:
             async with asyncio.timeout(TURN_S):
                 came = await self._outcome
         except TimeoutError:
             came = SILENCE
-        if came == ANSWERED and mark not in self._text:
-            came = WRONG
-        if came in (SILENCE, WRONG) and self.losses > losses:
-            came = LOST
-        return Turn(self.number, asked_at, self._audible_at, clock(), came)
+        return Turn(self.number, spoken, asked_at, self._audible_at, clock(), came)
+
+    def _answer(self) -> str:
+        """What the answer is."""
+        if self._mark not in self._text:
+            return WRONG
+        if self._types:
+            if any(mark not in self._text for mark in self._answered):
+                return FORGOTTEN
+            self._answered.append(self._mark)
+        return ANSWERED
 
     async def _say(self, sentence: int) -> float:
         """Speak a sentence; returns when its voice ended, which is when it has."""
@@ -122,9 +137,9 @@ class Talker:
             case told.Reconnecting():
                 self.losses += 1
             case told.Resumed():
-                self.returns += 1
+                self._came_back(event)
             case told.ReplyStarted():
-                self._replying, self._text = True, ""
+                self._replying = True
             case told.ReplyText(delta=delta):
                 self._text += delta
                 if foreign_word(self._text, self._marks) or foreign_tone(self._text, self._marks):
@@ -138,11 +153,23 @@ class Talker:
             case told.ReplyDone(status=status):
                 self._replying = False
                 if status == "completed":
-                    self._over(ANSWERED)
+                    self._over(self._answer())
                 elif status == "failed":
                     self._over(self._error or SILENCE)
             case _:
                 pass
+
+    def _came_back(self, resumed: told.Resumed) -> None:
+        self.returns += 1
+        self._replying = False
+        if self._sent_at_loss is None or self._sent_at_loss == self.losses:
+            return  # What was said meanwhile goes out now.
+        if resumed.last_turn != self._mark:
+            self._over(LOST)
+            return
+        self._text = f"{resumed.heard} "  # And what comes now is the rest of it.
+        if resumed.heard.endswith(f"{self._mark}."):
+            self._over(self._answer())
 
     def _over(self, came: str) -> None:
         if not self._outcome.done():
@@ -165,17 +192,19 @@ class Talkers:
         """All that are over."""
         return [turn for talker in self.all for turn in talker.turns]
 
-    def first_answers(self, since: float) -> dict[int, Turn]:
-        """By call, the first turn that was begun after a moment and was answered."""
+    def first_answers(self, since: float, *, spoken: bool = False) -> dict[int, Turn]:
+        """By call, the first turn that was begun after a moment and was answered; a spoken one,
+        or any."""
         return {
-            talker.number: next(turn for turn in talker.turns if _answers(turn, since))
-            for talker in self.all
-            if any(_answers(turn, since) for turn in talker.turns)
+            turn.call: turn
+            for turn in reversed(self.turns)
+            if turn.asked_at > since and turn.came == ANSWERED and turn.spoken >= spoken
         }
 
-    async def until_answered(self, since: float, within_s: float) -> None:
+    async def until_answered(self, since: float, within_s: float, *, spoken: bool = False) -> None:
         """Until every call had an answer to what it said after a moment."""
-        await self.until(lambda: len(self.first_answers(since)) == len(self.all), within_s)
+        answered = self.first_answers
+        await self.until(lambda: len(answered(since, spoken=spoken)) == len(self.all), within_s)
 
     async def until(self, holds: Callable[[], bool], within_s: float) -> None:
         """Until a turn's end makes it so."""
@@ -193,12 +222,8 @@ class Talkers:
         return [turn.came for turn in self.turns if turn.over_at > since]
 
 
-def _answers(turn: Turn, since: float) -> bool:
-    return turn.asked_at > since and turn.came == ANSWERED
-
-
 @asynccontextmanager
-async def talking(url: str, calls: int, *, typed: bool = False) -> AsyncGenerator[Talkers]:
+async def talking(url: str, calls: int, *, types: bool = False) -> AsyncGenerator[Talkers]:
     """So many calls, for as long as the block lasts."""
     clips = make_clips([RATE])
     async with AsyncExitStack() as stack:
@@ -208,7 +233,7 @@ async def talking(url: str, calls: int, *, typed: bool = False) -> AsyncGenerato
             )
             for _ in range(calls)
         ]
-        talkers = Talkers([Talker(n, c, clips, typed=typed) for n, c in enumerate(clients)])
+        talkers = Talkers([Talker(n, c, clips, types=types) for n, c in enumerate(clients)])
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(talker.run(talkers.report)) for talker in talkers.all]
             yield talkers
