@@ -88,7 +88,7 @@ class Talker:
         clock = asyncio.get_running_loop().time
         self._outcome, self._audible_at, self._error = asyncio.Future(), None, None
         self._sent_at_loss, self._text = None, ""
-        spoken = not self._types and count % 2 == 0
+        spoken = not self._types and (self.number + count) % 2 == 0
         if not spoken:
             self._mark = f"{self._marks.word} {count}"
             asked_at = clock()
