@@ -37,7 +37,7 @@ def config(directory: Path, replicas: int) -> Path:
         args[stage] |= {"first_s": STAGE_S, "next_s": STAGE_S}
     args["llm"]["settings"]["text"] = "I have heard it. It was this: {said}."
     for deployment in application["deployments"]:
-        deployment["health_check_period_s"] = 1
+        deployment |= {"health_check_period_s": 1, "ray_actor_options": {"num_cpus": 0.1}}
         if deployment["name"] in STAGES:
             deployment["num_replicas"] = replicas
     path = directory / "kills.yaml"
