@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ FORGOTTEN = "forgotten"
 @dataclass(frozen=True)
 class Turn:
     """Times in s of the event loop. `came`: ANSWERED; an error's code; LOST, with the connection
-    it was said on, before the server took it. Must never be: WRONG, an answer to something else;
+    it was said on, before the server took it. Must never be: WRONG, something of another caller's;
     FORGOTTEN, an answer that does not know what was answered before; SILENCE."""
 
     call: int
@@ -41,6 +41,8 @@ class Turn:
     audible_at: float | None
     over_at: float
     came: str
+    told: str
+    """What it was told, for a test that failed."""
 
 
 class Talker:
@@ -54,7 +56,7 @@ class Talker:
         """How often its connection was lost."""
         self.returns = 0
         """How often it came back to its conversation."""
-        self._answered: list[str] = []
+        self._known: list[str] = []
         self._marks = marks_of(number)
         self._clips = clips
         self._types = types
@@ -102,17 +104,18 @@ class Talker:
                 came = await self._outcome
         except TimeoutError:
             came = SILENCE
-        return Turn(self.number, spoken, asked_at, self._audible_at, clock(), came)
+        return Turn(self.number, spoken, asked_at, self._audible_at, clock(), came, self._text)
 
-    def _answer(self) -> str:
-        """What the answer is."""
+    def _answered(self) -> None:
+        """A reply was heard out. That it is of another turn is well where the rest of an earlier
+        one was owed; the answer is to come all the same."""
         if self._mark not in self._text:
-            return WRONG
+            self._text = ""
+            return
+        forgotten = any(mark not in self._text for mark in self._known)
         if self._types:
-            if any(mark not in self._text for mark in self._answered):
-                return FORGOTTEN
-            self._answered.append(self._mark)
-        return ANSWERED
+            self._known.append(self._mark)
+        self._over(FORGOTTEN if forgotten else ANSWERED)
 
     async def _say(self, sentence: int) -> float:
         """Speak a sentence; returns when its voice ended, which is when it has."""
@@ -153,7 +156,7 @@ class Talker:
             case told.ReplyDone(status=status):
                 self._replying = False
                 if status == "completed":
-                    self._over(self._answer())
+                    self._answered()
                 elif status == "failed":
                     self._over(self._error or SILENCE)
             case _:
@@ -169,7 +172,7 @@ class Talker:
             return
         self._text = f"{resumed.heard} "  # And what comes now is the rest of it.
         if resumed.heard.endswith(f"{self._mark}."):
-            self._over(self._answer())
+            self._answered()
 
     def _over(self, came: str) -> None:
         if not self._outcome.done():
@@ -216,6 +219,10 @@ class Talkers:
         except TimeoutError:
             came = [(t.number, [turn.came for turn in t.turns][-5:]) for t in self.all]
             raise TimeoutError(f"not within {within_s} s: {came}") from None
+
+    def not_answered(self, but: Collection[str] = ()) -> list[Turn]:
+        """The turns of which neither an answer nor one of these came."""
+        return [turn for turn in self.turns if turn.came not in (ANSWERED, *but)]
 
     def came_since(self, since: float) -> list[str]:
         """What came of the turns that ended after a moment."""
