@@ -73,6 +73,7 @@ def running_over_nodes(config: Path, directory: Path) -> Generator[ClusterGraph]
     """Start `config` behind Serve's own proxy on a cluster; everything has ended afterwards."""
     port = free_port(21_000)
     plan = plan_of(config, "127.0.0.1", port, "default")
+    steps_file = directory / "steps"
     placed = directory / "placed.yaml"
     placed.write_text(yaml.safe_dump(with_address(read_config(config), plan.host, port)))
     with tempfile.TemporaryDirectory(prefix="parley-") as run_dir:
@@ -80,7 +81,11 @@ def running_over_nodes(config: Path, directory: Path) -> Generator[ClusterGraph]
         cluster = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.cluster", str(placed)],
             cwd=ROOT,
-            env={"PARLEY_OVERRIDES": str(PATIENT), **environment},
+            env={
+                "PARLEY_OVERRIDES": str(PATIENT),
+                **environment,
+                "PARLEY_TEST_STEPS": str(steps_file),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -91,7 +96,7 @@ def running_over_nodes(config: Path, directory: Path) -> Generator[ClusterGraph]
             assert cluster.stdin is not None
             assert cluster.stdout is not None
             graph = ClusterGraph(
-                plan.address, cluster.pid, directory / "steps", 0, cluster.stdin, cluster.stdout
+                plan.address, cluster.pid, steps_file, 0, cluster.stdin, cluster.stdout
             )
             graph.expect("running")
             yield graph
