@@ -29,7 +29,7 @@ from clients.events import (
     ReplyStarted,
 )
 from clients.opus import DECODED_RATE, BadPacket, OpusDecoder, OpusEncoder
-from clients.returning import Backoff, Returning, may_return
+from clients.returning import Backoff, Returning, may_change, may_return
 
 __all__ = ["Backoff", "CallError", "CallLost", "CallRefused", "Codec", "VoiceClient"]
 
@@ -263,7 +263,7 @@ class VoiceClient:
                 await self._begin_again(self._again(self._ready.resume))
                 return
             except CallRefused as refused:
-                if refused.status is not None and refused.status < 500:
+                if not may_change(refused.status):
                     raise
                 retry_after_s = refused.retry_after_s or 0.0
             except (CallLost, TimeoutError):

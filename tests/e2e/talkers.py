@@ -92,7 +92,7 @@ class Talker:
         self._sent_at_loss, self._text = None, ""
         spoken = not self._types and (self.number + count) % 2 == 0
         if not spoken:
-            self._mark = f"{self._marks.word} {count}"
+            self._mark = f"{self._marks.word} {_letters(count)}"
             asked_at = clock()
             await self.client.send_text(self._mark)
         else:
@@ -171,12 +171,17 @@ class Talker:
             self._over(LOST)
             return
         self._text = f"{resumed.heard} "  # And what comes now is the rest of it.
-        if resumed.heard.endswith(f"{self._mark}."):
+        if resumed.heard.rstrip(".").endswith(self._mark):  # There is no rest.
             self._answered()
 
     def _over(self, came: str) -> None:
         if not self._outcome.done():
             self._outcome.set_result(came)
+
+
+def _letters(count: int) -> str:
+    """A number as the rest of a reply says it too: that is in words, as it is spoken."""
+    return chr(ord("a") + count % 26) * (count // 26 + 1)
 
 
 class Talkers:
