@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -52,10 +53,10 @@ class Talker:
         self.number = number
         self.client = client
         self.turns: list[Turn] = []
-        self.losses = 0
-        """How often its connection was lost."""
-        self.returns = 0
-        """How often it came back to its conversation."""
+        self.lost_at: list[float] = []
+        """When its connection was lost, each time."""
+        self.back_at: list[float] = []
+        """When it had come back to its conversation."""
         self._known: list[str] = []
         self._marks = marks_of(number)
         self._clips = clips
@@ -69,8 +70,8 @@ class Talker:
         self._replying = False
         self._outcome: asyncio.Future[str] = asyncio.Future()
 
-    async def run(self, report: Callable[[], None]) -> None:
-        """Turn after turn, until it is cancelled; each is reported."""
+    async def run(self, over: Callable[[], None]) -> None:
+        """Turn after turn, until it is cancelled; each one's end is told."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             if not self._types:
@@ -79,7 +80,17 @@ class Talker:
                 # Callers that begin together do not speak together.
                 await asyncio.sleep(0.2 + (self.number * 7 + count * 3) % 10 / 10)
                 self.turns.append(await self._turn(count))
-                report()
+                over()
+
+    @property
+    def losses(self) -> int:
+        """How often its connection was lost."""
+        return len(self.lost_at)
+
+    @property
+    def returns(self) -> int:
+        """How often it came back to its conversation."""
+        return len(self.back_at)
 
     @property
     def in_turn(self) -> bool:
@@ -138,7 +149,7 @@ class Talker:
     def _heard(self, event: Any) -> None:
         match event:
             case told.Reconnecting():
-                self.losses += 1
+                self.lost_at.append(asyncio.get_running_loop().time())
             case told.Resumed():
                 self._came_back(event)
             case told.ReplyStarted():
@@ -163,7 +174,7 @@ class Talker:
                 pass
 
     def _came_back(self, resumed: told.Resumed) -> None:
-        self.returns += 1
+        self.back_at.append(asyncio.get_running_loop().time())
         self._replying = False
         if self._sent_at_loss is None or self._sent_at_loss == self.losses:
             return  # What was said meanwhile goes out now.
@@ -191,7 +202,7 @@ class Talkers:
         self.all = talkers
         self._news = asyncio.Event()
 
-    def report(self) -> None:
+    def over(self) -> None:
         """A turn of somebody's is over."""
         self._news.set()
 
@@ -225,6 +236,20 @@ class Talkers:
             came = [(t.number, [turn.came for turn in t.turns][-5:]) for t in self.all]
             raise TimeoutError(f"not within {within_s} s: {came}") from None
 
+    def report(self, what: str, since: float, *, spoken: bool = False) -> None:
+        """For docs/reliability.md: from a moment to the first sound of the answers to what was
+        said after it, in the first call and the last; who lost the connection and came back when;
+        and what came of all turns since."""
+        first = self.first_answers(since, spoken=spoken).values()
+        waits = sorted((turn.audible_at or turn.over_at) - since for turn in first)
+        lost = [at - since for talker in self.all for at in talker.lost_at if at > since]
+        back = [at - since for talker in self.all for at in talker.back_at if at > since]
+        print(f"\n{what}: answers after {waits[0]:.1f} to {waits[-1]:.1f} s; ", end="")
+        if lost:
+            print(f"{len(lost)} lost after {min(lost):.1f} to {max(lost):.1f} s, ", end="")
+            print(f"{len(back)} back after {min(back):.1f} to {max(back):.1f} s; ", end="")
+        print(dict(Counter(self.came_since(since))), flush=True)
+
     def not_answered(self, but: Collection[str] = ()) -> list[Turn]:
         """The turns of which neither an answer nor one of these came."""
         return [turn for turn in self.turns if turn.came not in (ANSWERED, *but)]
@@ -247,7 +272,7 @@ async def talking(url: str, calls: int, *, types: bool = False) -> AsyncGenerato
         ]
         talkers = Talkers([Talker(n, c, clips, types=types) for n, c in enumerate(clients)])
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(talker.run(talkers.report)) for talker in talkers.all]
+            running = [tasks.create_task(talker.run(talkers.over)) for talker in talkers.all]
             yield talkers
             for task in running:
                 task.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ async def test_stages_are_killed_in_mid_turn(graph: Graph, rounds: int) -> None:
             graph.replicas(deployment)[0].send_signal(signal.SIGKILL)
             spoken = deployment == "SpeechToText"
             await talkers.until_answered(killed_at, BACK_S, spoken=spoken)
-            _print(talkers, deployment, killed_at, spoken=spoken)
+            talkers.report(deployment, killed_at, spoken=spoken)
         calm_at = clock()
         await talkers.until_answered(calm_at, BACK_S)
         assert set(talkers.came_since(calm_at)) == {ANSWERED}
@@ -87,15 +86,3 @@ async def test_stages_are_killed_in_mid_turn(graph: Graph, rounds: int) -> None:
 
 def _in_turn(talkers: Talkers) -> int:
     return sum(talker.in_turn for talker in talkers.all)
-
-
-def _print(talkers: Talkers, deployment: str, killed_at: float, *, spoken: bool) -> None:
-    """For docs/reliability.md: from the kill to the first sound of the answers to what was said
-    since, how long these took, and what came of all turns that it was in."""
-    first = talkers.first_answers(killed_at, spoken=spoken).values()
-    waits = sorted((turn.audible_at or turn.over_at) - killed_at for turn in first)
-    longest = max((turn.audible_at or turn.over_at) - turn.asked_at for turn in first)
-    came = Counter(talkers.came_since(killed_at))
-    print(f"\n{deployment}: an answer after {waits[0]:.1f} s, ", end="")
-    print(f"one in every call after {waits[-1]:.1f} s, ", end="")
-    print(f"the longest wait for one {longest:.1f} s; {dict(came)}", flush=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,18 +74,6 @@ async def new_call(graph: Graph) -> float:
     return open_at - asked_at
 
 
-def report(talkers: Talkers, what: str, killed_at: float) -> None:
-    """For docs/reliability.md."""
-    waits = sorted(
-        (turn.audible_at or turn.over_at) - killed_at
-        for turn in talkers.first_answers(killed_at).values()
-    )
-    losses = sum(talker.losses for talker in talkers.all)
-    came = dict(Counter(talkers.came_since(0)))
-    print(f"\n{what}: every call answered after {waits[-1]:.1f} s; ", end="")
-    print(f"{losses} lost connections in all, {came}", flush=True)
-
-
 def assert_nothing_lost(talkers: Talkers) -> None:
     """Every call that lost its connection is back at its conversation; what was said on one that
     was dead is all that its caller has to say again, and no answer forgot anything."""
@@ -103,7 +90,7 @@ async def test_the_controller_is_killed(graph: Graph) -> None:
         controllers = await kill(graph, "ServeController")
         print(f"\na new call is open after {await new_call(graph):.1f} s", end="")
         await talkers.until_answered(killed_at, BACK_S)
-        report(talkers, "controller", killed_at)
+        talkers.report("controller", killed_at)
         assert talkers.not_answered() == []
         assert [talker.losses for talker in talkers.all] == [0] * CALLS
         await another(graph, "ServeController", controllers)
@@ -111,7 +98,7 @@ async def test_the_controller_is_killed(graph: Graph) -> None:
         ingresses = await kill(graph, "ServeReplica:parley:Ingress", one=True)
         await another(graph, "ServeReplica:parley:Ingress", ingresses)
         await talkers.until_answered(killed_at, BACK_S)
-        report(talkers, "an ingress after it", killed_at)
+        talkers.report("an ingress after it", killed_at)
         assert_nothing_lost(talkers)
 
 
@@ -124,7 +111,7 @@ async def test_the_front_door_is_killed(graph: Graph, front_door: str) -> None:
         await kill(graph, "bin/haproxy" if front_door == "fast" else "ProxyActor")
         print(f"\na new call is open after {await new_call(graph):.1f} s", end="")
         await talkers.until_answered(killed_at, BACK_S)
-        report(talkers, front_door, killed_at)
+        talkers.report(front_door, killed_at)
         assert_nothing_lost(talkers)
         assert all(talker.losses for talker in talkers.all)
 
@@ -140,7 +127,7 @@ async def test_ingresses_are_killed_in_turn(graph: Graph) -> None:
             before = await kill(graph, "ServeReplica:parley:Ingress", one=True)
             await another(graph, "ServeReplica:parley:Ingress", before)
             await talkers.until_answered(killed_at, BACK_S)
-            report(talkers, "ingress", killed_at)
+            talkers.report("ingress", killed_at)
         assert_nothing_lost(talkers)
 
 
@@ -163,5 +150,5 @@ async def test_redis_is_killed(tmp_path: Path) -> None:
                     killed_at = clock()
                     await kill(graph, "ServeReplica:parley:Ingress", one=True)
                     await talkers.until_answered(killed_at, BACK_S)
-                    report(talkers, "an ingress after Redis", killed_at)
+                    talkers.report("an ingress after Redis", killed_at)
                     assert_nothing_lost(talkers)
