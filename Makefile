@@ -52,7 +52,7 @@ help:
 	@echo 'make test          the fast tests'
 	@echo 'make test-clients  clients/, clients of others, and callers who come back, against running agents'
 	@echo 'make test-models   the backends with their real libraries, on checkpoints that the tests make'
-	@echo 'make soak          what takes hours: many cancelled turns, inputs for every codec and endpoint'
+	@echo 'make soak          what takes hours: many cancelled turns and kills, inputs for every codec and endpoint'
 	@echo 'make bench         against the floor and a peer  CALLS=1,8 ALIGNMENTS=8 SYSTEMS=control,parley SLOT_CALLS= JUDGED_CALLS='
 	@echo 'make bench-gpu     the voice on this machine'"'"'s card       GPU_WEIGHTS=random|real'
 	@echo 'make loadtest      whole conversations      URL= USERS=6 RATE=2 TIME=60s SHAPE=ramp KEY= WORKERS= UI=1'
@@ -131,7 +131,8 @@ ask: $(VENV)/.core
 # What `make test` leaves to the other two, to be over in twelve minutes on two cores: those that
 # start graphs for what clients, callers and operators do, and those of the models.
 CLIENT_TESTS := tests/clients tests/clients_real tests/test_launch.py \
-  $(addprefix tests/e2e/test_,autoscaling.py dialects.py draining.py keys.py network.py resume.py voices.py)
+  $(addprefix tests/e2e/test_,autoscaling.py cluster.py dialects.py draining.py keys.py kills.py) \
+  $(addprefix tests/e2e/test_,network.py resume.py service_kills.py voices.py)
 MODEL_TESTS := tests/deployments/backends tests/models tests/e2e/test_cancelled_turns.py
 
 test: $(VENV)/.dev
@@ -153,12 +154,14 @@ $(CLIENTS_NODE)/.clients: tests/clients_real/node/package-lock.json
 	@npm ci --prefix tests/clients_real/node --no-audit --no-fund --ignore-scripts --loglevel error
 	@touch $@
 
-# What takes long: each codec with 100 000 inputs, and every endpoint with thousands of requests.
+# What takes long: each codec with 100 000 inputs, every endpoint with thousands of requests, and
+# replicas that are killed again and again.
 soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
 	$(BIN)/python -m pytest --hypothesis-profile soak -o timeout=0 \
 	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
 	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
-	$(BIN)/python -m pytest -m soak -s tests/e2e/test_draining.py tests/e2e/test_many_calls.py
+	$(BIN)/python -m pytest -m soak -s \
+	  $(addprefix tests/e2e/test_,draining.py kills.py many_calls.py service_kills.py)
 	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of

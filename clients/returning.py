@@ -13,6 +13,9 @@ from typing import Final
 STEADY_S: Final = 5.0
 """A connection that broke off sooner was none: the waits go on to grow."""
 
+_PASSING_STATUS: Final = frozenset((404, 429))
+"""A front door that has just started knows no path yet: there was one when the call began."""
+
 _FINAL_CODES: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 4001))
 
 
@@ -57,3 +60,8 @@ class Returning:
 def may_return(close_code: int) -> bool:
     """Whether a close code leaves the conversation where it can be come back to."""
     return close_code not in _FINAL_CODES
+
+
+def may_change(status: int | None) -> bool:
+    """Whether a refusal by HTTP, or by the network where there is no status, may be over soon."""
+    return status is None or status >= 500 or status in _PASSING_STATUS

@@ -21,7 +21,7 @@ from clients.connection import NORMAL_CLOSE, CallError, CallLost, CallRefused, C
 from clients.events import Event, Moving, Reconnecting
 from clients.incoming import Incoming
 from clients.opus import OpusEncoder
-from clients.returning import Backoff, Returning, may_return
+from clients.returning import Backoff, Returning, may_change, may_return
 
 __all__ = ["Backoff", "CallError", "CallLost", "CallRefused", "Codec", "VoiceClient"]
 
@@ -268,7 +268,7 @@ class VoiceClient:
                 await self._begin_again(self._again(ready.resume))
                 return
             except CallRefused as refused:
-                if refused.status is not None and refused.status < 500:
+                if not may_change(refused.status):
                     raise
                 retry_after_s = refused.retry_after_s or 0.0
             except (CallLost, TimeoutError):

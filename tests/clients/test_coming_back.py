@@ -244,10 +244,11 @@ async def test_a_refusal_that_will_not_change_ends_it() -> None:
             await until(aiter(call), events.Resumed)
 
 
-async def test_no_room_yet_is_waited_out() -> None:
-    """A server that is full, or loading, says when to ask again."""
+@pytest.mark.parametrize("status", [404, 429, 503])
+async def test_a_refusal_that_may_change_is_waited_out(status: int) -> None:
+    """A front door that knows no path yet, a key at its limits, a server that is full."""
     async with (
-        refuse(503, retry_after="1") as full,
+        refuse(status, retry_after="1") as full,
         served(breaks_off, holds) as url,
         VoiceClient.connect(url, reconnect=SOON) as call,
     ):
