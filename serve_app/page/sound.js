@@ -38,6 +38,7 @@ export class Sound {
     this.onFrame = onFrame;
     this.onPlayer = onPlayer;
     this.onMicrophoneLost = onMicrophoneLost;
+    this.untold = []; // messages for a player that is still being loaded
     this.ready = this.start();
   }
 
@@ -53,6 +54,7 @@ export class Sound {
     });
     this.player.port.onmessage = ({ data }) => this.onPlayer(data);
     this.player.connect(this.context.destination);
+    for (const [message, transfer] of this.untold.splice(0)) this.tell(message, transfer);
     await this.context.resume();
   }
 
@@ -83,7 +85,8 @@ export class Sound {
 
   /** A message for the player. */
   tell(message, transfer = []) {
-    this.player?.port.postMessage(message, transfer);
+    if (this.player) this.player.port.postMessage(message, transfer);
+    else this.untold.push([message, transfer]);
   }
 
   /** A time of the audio thread as performance.now() counts. */

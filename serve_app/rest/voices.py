@@ -11,7 +11,7 @@ from starlette.responses import Response
 from deployments.contracts import Voice
 from serve_app.access.door import visitor_of
 from serve_app.errors import PeerError
-from serve_app.rest.answers import answer
+from serve_app.rest.answers import answer, long_answer
 from serve_app.rest.endpoints import Endpoint, Schema, Service, schema_of
 from serve_app.rest.uploads import UploadLimits, checked, read_form
 
@@ -33,9 +33,9 @@ class VoiceForm(BaseModel):
 
 async def list_voices(service: Service, request: Request) -> Response:
     """All voices: the model's own, then the registered ones."""
-    del request
     voices = await service.stages.voices()
-    return answer({"object": "list", "data": [_described(voice) for voice in voices]})
+    data = [_described(voice) for voice in voices]
+    return long_answer(request, {"object": "list", "data": data})
 
 
 async def register_voice(service: Service, request: Request) -> Response:

