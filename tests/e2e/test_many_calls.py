@@ -15,6 +15,7 @@ from statistics import fmean, median
 
 import pytest
 import uvloop
+import yaml
 
 from bench.caller import Caller, Script, spread
 from bench.clip import make_clip
@@ -46,7 +47,10 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """The graph of the bench, with its limits: what it sheds under load is shed here too."""
     directory = tmp_path_factory.mktemp("many")
     config = directory / "many.yaml"
-    config.write_text(graph_config(None, "off"))
+    settings = yaml.safe_load(graph_config(None, "off"))
+    for deployment in settings["applications"][0]["deployments"]:
+        deployment["health_check_period_s"] = 1  # Then the gauge of tasks is set.
+    config.write_text(yaml.safe_dump(settings))
     as_it_is = {**ENVIRONMENT, "PARLEY_OVERRIDES": ""}
     with running(config, "fast", directory, environment=as_it_is) as graph:
         yield graph

@@ -252,10 +252,10 @@ def at_the_front_door(graph: Graph) -> int:
 
 @contextlib.asynccontextmanager
 async def raw(url: str) -> AsyncGenerator[ClientConnection, None]:
-    """A client that answers pings, sends none, and reads all that comes."""
-    async with connect(
-        f"{url}?codec=pcm16&reply=pcm16", ping_interval=None, close_timeout=1
-    ) as socket:
+    """A client that answers pings, sends none, and reads all that comes, at its full size: a tone
+    that is deflated gets through anything."""
+    plain: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
+    async with connect(f"{url}?codec=pcm16&reply=pcm16", **plain) as socket:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(_read(socket))
             yield socket
