@@ -238,13 +238,17 @@ class Talkers:
 
     def report(self, what: str, since: float, *, spoken: bool = False) -> None:
         """For docs/reliability.md: from a moment to the first sound of the answers to what was
-        said after it, in the first call and the last; who lost the connection and came back when;
-        and what came of all turns since."""
+        said after it, in the first call and the last; the longest that anybody waited for one, be
+        it to what was said before; who lost the connection and came back when; and what came of
+        all turns since."""
         first = self.first_answers(since, spoken=spoken).values()
         waits = sorted((turn.audible_at or turn.over_at) - since for turn in first)
         lost = [at - since for talker in self.all for at in talker.lost_at if at > since]
         back = [at - since for talker in self.all for at in talker.back_at if at > since]
-        print(f"\n{what}: answers after {waits[0]:.1f} to {waits[-1]:.1f} s; ", end="")
+        ended = [turn for turn in self.turns if turn.over_at > since and turn.audible_at]
+        longest = max((turn.audible_at or 0.0) - turn.asked_at for turn in ended)
+        print(f"\n{what}: answers after {waits[0]:.1f} to {waits[-1]:.1f} s, ", end="")
+        print(f"the longest wait for one {longest:.1f} s; ", end="")
         if lost:
             print(f"{len(lost)} lost after {min(lost):.1f} to {max(lost):.1f} s, ", end="")
             print(f"{len(back)} back after {min(back):.1f} to {max(back):.1f} s; ", end="")

@@ -131,6 +131,7 @@ async def test_ingresses_are_killed_in_turn(graph: Graph) -> None:
         assert_nothing_lost(talkers)
 
 
+@pytest.mark.soak
 async def test_redis_is_killed(tmp_path: Path) -> None:
     """Calls go on without it; with an empty one in its place they are kept again, and an ingress
     that is lost then costs nobody the conversation."""
