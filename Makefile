@@ -161,7 +161,7 @@ soak: $(VENV)/.dev .venv-models/.dev .venv-voxtream/.dev
 	  tests/serve_app/dialects/test_contract.py tests/serve_app/rest \
 	  tests/serve_app/audio/test_speech_file.py tests/clients_real/test_openapi.py
 	$(BIN)/python -m pytest -m soak -s \
-	  $(addprefix tests/e2e/test_,draining.py kills.py many_calls.py service_kills.py)
+	  $(addprefix tests/e2e/test_,draining.py kills.py many_calls.py network.py service_kills.py)
 	.venv-models/bin/python -m pytest -m soak -s tests/models/core
 
 # The embedded models, then each real library in the environment that has it, on checkpoints of
