@@ -38,8 +38,8 @@ GIVEN_UP_S = 75.0
 """A client that does not answer is given up 40 s after its last word: uvicorn pings after 20 s and
 waits for 20 s. The rest is for a busy machine."""
 MORE_MB = 64.0
-"""What calls may cost the ingress while they are carried, all together. Five that are sent a minute
-of speech and take next to none of it cost 41 MB: the speech is 15, and lies in pieces on its way."""
+"""What calls may cost the ingress while they are carried, all together. Five that are sent a
+minute of speech and take next to none of it cost 41 MB: the speech is 15, in pieces on its way."""
 ASKED = "this is said back to the very end"
 LONG = " ".join(f"number {count}" for count in range(120))
 
