@@ -35,6 +35,13 @@ class Graph:
         """Where the native dialect answers."""
         return f"ws://{self.host}/ws"
 
+    @property
+    def ray_address(self) -> str:
+        """Where its Ray cluster answers, as its raylet was told."""
+        lines = [" ".join(process.cmdline()) for process in session_members(self.session)]
+        found = [match[1] for line in lines if (match := re.search(r"--gcs-address=(\S+)", line))]
+        return found[0]
+
     def replica(self, deployment: str) -> psutil.Process:
         """The process of a deployment's one replica."""
         found = self.replicas(deployment)

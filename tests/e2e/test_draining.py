@@ -80,7 +80,9 @@ def graph(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Graph]:
 
 async def deploy(graph: Graph, path: Path) -> None:
     """As an operator does: `serve run` of a changed file, in the running cluster."""
-    command = ["-m", "ray.serve.scripts", "run", "--non-blocking", "--address", "auto", str(path)]
+    command = ["-m", "ray.serve.scripts", "run", "--non-blocking"]
+    # Not `auto`: that may be another cluster's on this machine.
+    command += ["--address", graph.ray_address, str(path)]
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, *command],
