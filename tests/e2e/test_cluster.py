@@ -14,10 +14,10 @@ from tests import redis_server
 from tests.e2e.cluster import ClusterGraph, running_over_nodes
 from tests.e2e.talkers import LOST, talking
 
-pytestmark = pytest.mark.timeout(480)
+pytestmark = pytest.mark.timeout(900)
 
 CALLS = 6
-BACK_S = 90.0
+BACK_S = 180.0
 TOLD = {"stage_failed", "stage_timeout", "stage_unavailable", "stage_overloaded"}
 NEEDS = {
     "Ingress": ("ingress", 2),
