@@ -44,7 +44,7 @@ def test_none_is_taken_away_while_work_still_waits() -> None:
     assert needed(10, [10.0] * 4, 4) == 1
 
 
-def test_a_recorded_morning_is_followed() -> None:
+def test_a_morning_is_followed() -> None:
     """Up with the calls and down again; nothing jumps."""
     replicas, path = 1, list[int]()
     for calls in MORNING:
