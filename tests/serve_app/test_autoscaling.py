@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from serve_app.autoscaling import QUEUE_AGE, ByLoadAndQueueAge, replicas_needed
 
+RECORDED = Path(__file__).with_name("recorded_load.csv")
 MORNING = [3, 9, 20, 41, 66, 90, 97, 96, 80, 55, 30, 12]
 """Calls in progress at a help desk, every five minutes from its opening on."""
 
@@ -51,6 +54,18 @@ def test_a_morning_is_followed() -> None:
         replicas = needed(calls, [2.0] * replicas, replicas)
         path.append(replicas)
     assert path == [1, 1, 1, 2, 3, 4, 5, 4, 4, 3, 2, 1]
+
+
+def test_a_recorded_load_is_followed() -> None:
+    """One ingress of the bench on two cores, as `bench.capacity.record` found it: company comes
+    once it carries more than it should, or wakes late, and is sent away after it."""
+    with RECORDED.open(newline="") as file:
+        rows = [(int(row["calls"]), float(row["queue_age_ms"])) for row in csv.DictReader(file)]
+    wanted = [needed(calls, [age_ms], 1) for calls, age_ms in rows]
+    assert max(calls for calls, _ in rows) > 24
+    assert wanted[0] == wanted[-1] == 1
+    for (calls, age_ms), replicas in zip(rows, wanted, strict=True):
+        assert replicas == (2 if calls > 24 or age_ms > 40 else 1)
 
 
 def test_a_morning_with_heavier_calls_needs_more() -> None:
