@@ -7,6 +7,7 @@
     call, turns       one call: connects, and does what its plan says
     scenario          the plan of a call, by its number: pure
     clips, microphone what callers say, frame by frame
+    news              waiting for what others do
     relay             a way to the server that can be cut
     hearing, marks    what a caller heard, and whose it was: pure
     reporter, records what callers report, a JSON line each: pure

@@ -12,6 +12,7 @@ from loadtest.clips import Clips
 from loadtest.hearing import Hearing, Reply
 from loadtest.marks import Marks
 from loadtest.microphone import Microphone
+from loadtest.news import News
 from loadtest.records import BargeIn, TurnEnded
 from loadtest.reporter import Reporter
 
@@ -37,22 +38,15 @@ class Turns:
     clock: Callable[[], float]
     client: VoiceClient = field(init=False)
     microphone: Microphone = field(init=False)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _news: News = field(default_factory=News)
 
     def heard(self) -> None:
         """Something came from the server."""
-        self._news.set()
+        self._news.tell()
 
     async def until(self, holds: Callable[[], bool], within_s: float) -> bool:
         """Wait for what the server sends to make it so; False: it did not in that time."""
-        try:
-            async with asyncio.timeout(within_s):
-                while not holds():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self._news.until(holds, within_s)
 
     async def type(self) -> None:
         """Type the caller's word, and hear the answer."""

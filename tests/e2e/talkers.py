@@ -21,6 +21,7 @@ from clients.voice_client import VoiceClient
 from loadtest.clips import Clips, make_clips
 from loadtest.marks import foreign_tone, foreign_word, marks_of
 from loadtest.microphone import Microphone
+from loadtest.news import News
 
 RATE = 16_000
 TURN_S = 40.0
@@ -200,11 +201,11 @@ class Talkers:
 
     def __init__(self, talkers: list[Talker]) -> None:
         self.all = talkers
-        self._news = asyncio.Event()
+        self._news = News()
 
     def over(self) -> None:
         """A turn of somebody's is over."""
-        self._news.set()
+        self._news.tell()
 
     @property
     def turns(self) -> list[Turn]:
@@ -227,14 +228,9 @@ class Talkers:
 
     async def until(self, holds: Callable[[], bool], within_s: float) -> None:
         """Until a turn's end makes it so."""
-        try:
-            async with asyncio.timeout(within_s):
-                while not holds():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
+        if not await self._news.until(holds, within_s):
             came = [(t.number, [turn.came for turn in t.turns][-5:]) for t in self.all]
-            raise TimeoutError(f"not within {within_s} s: {came}") from None
+            raise TimeoutError(f"not within {within_s} s: {came}")
 
     def report(self, what: str, since: float, *, spoken: bool = False) -> None:
         """For docs/reliability.md: from a moment to the first sound of the answers to what was
