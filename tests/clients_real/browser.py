@@ -121,9 +121,10 @@ class Tab:
                 pass
 
     async def open(self, url: str) -> None:
-        """Go there; returns when its script has run."""
+        """Go there; returns when its script has run and it is to be seen: no sooner can it be pressed."""
         await self.command("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
+        await self.until("performance.getEntriesByName('first-contentful-paint').length")
 
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression, or what its promise becomes. As if the user had clicked."""
@@ -153,10 +154,13 @@ class Tab:
             raise PageFailed(f"{expression} did not come true; the page says: {text}") from None
 
     async def click(self, selector: str) -> None:
-        """Press a button as a pointer does."""
+        """Press a button as a pointer does, once it has stayed where it is for some frames."""
         box = await self.evaluate(
-            f"(() => {{ const b = document.querySelector('{selector}').getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            "new Promise((resolve) => { let last = '', stayed = 0; const look = () => {"
+            f" const b = document.querySelector('{selector}').getBoundingClientRect();"
+            " const now = [b.x + b.width / 2, b.y + b.height / 2];"
+            " stayed = now.join() === last ? stayed + 1 : 0; last = now.join();"
+            " if (stayed < 3) requestAnimationFrame(look); else resolve(now); }; look(); })"
         )
         at = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
         for kind in ("mousePressed", "mouseReleased"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import urllib.error
 import urllib.request
 from typing import Any
@@ -13,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from clients.sample_voice import speak
 from serve_app.audio import g711
+from serve_app.dialects.realtime_items import AGENT_MS_A_TOKEN
 from tests.e2e.graph import Graph
 from tests.e2e.json_caller import JsonCaller, json_call
 
@@ -31,6 +33,11 @@ def front_door() -> str:
 
 def _append(pcm: bytes) -> dict[str, Any]:
     return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
+
+
+def _sent_bytes(caller: JsonCaller) -> int:
+    deltas = (told for told in caller.heard if told["type"] == "response.output_audio.delta")
+    return sum(len(base64.b64decode(told["delta"])) for told in deltas)
 
 
 def _media(pcm: bytes) -> dict[str, Any]:
@@ -81,7 +88,9 @@ async def test_realtime_two_turns_and_a_barge_in(embedded: Graph) -> None:
             "response.done",
             "rate_limits.updated",
         ]
-        assert first["response"]["usage"]["output_token_details"]["audio_tokens"] > 10
+        sent_ms = _sent_bytes(caller) * 1000 / (2 * RATE)
+        tokens = first["response"]["usage"]["output_token_details"]["audio_tokens"]
+        assert tokens == math.ceil(sent_ms / AGENT_MS_A_TOKEN) > 0
 
         content = [{"type": "input_text", "text": LONG_QUESTION}]
         item = {"type": "message", "role": "user", "content": content}
