@@ -300,7 +300,8 @@ class Call:
             sentence = "this was not understood: speech recognition is not available"
             await self._inbox.put(ev.TranscriptFailed(command.window_id, error.code, sentence))
         else:
-            await self._inbox.put(ev.TranscriptReady(command.window_id, transcript))
+            room = not self._sheds(Shed.SPECULATION)
+            await self._inbox.put(ev.TranscriptReady(command.window_id, transcript, room=room))
 
     def _sheds(self, what: Shed) -> bool:
         return self._load.shed(asyncio.get_running_loop().time()) >= what

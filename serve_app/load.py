@@ -28,14 +28,18 @@ class Shed(IntEnum):
     """What is done without, the least missed first; each step includes those before it."""
 
     NOTHING = 0
-    PARTIALS = 1
-    JUDGED_PAUSES = 2
-    NEW_CALLS = 3
+    SPECULATION = 1
+    PARTIALS = 2
+    JUDGED_PAUSES = 3
+    NEW_CALLS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Where no more calls are taken. Half of `lag_ms` costs partials, three quarters judging."""
+    """Where no more calls are taken.
+
+    A quarter of `lag_ms` costs speculation, half of it partials, three quarters judging.
+    """
 
     lag_ms: float = 80.0
     voice_wait_ms: float = 400.0
@@ -93,7 +97,9 @@ class Load:
             return Shed.NEW_CALLS
         if lag >= 0.75:
             return Shed.JUDGED_PAUSES
-        return Shed.PARTIALS if lag >= 0.5 else Shed.NOTHING
+        if lag >= 0.5:
+            return Shed.PARTIALS
+        return Shed.SPECULATION if lag >= 0.25 else Shed.NOTHING
 
 
 def _forget(measured: deque[tuple[float, float]], now: float) -> None:

@@ -62,7 +62,7 @@ class Metrics:
         )
         self.shed = Gauge(
             "parley_load_shed",
-            "Done without for load: 0 nothing, 1 partials, 2 judged pauses too, 3 new calls too.",
+            "Done without: 0 nothing, 1 speculation, 2 partials, 3 judged pauses, 4 new calls too.",
         )
         self.begun = Counter(
             "parley_calls_begun_total", "Calls taken, by path.", tag_keys=("path",)

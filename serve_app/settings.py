@@ -133,8 +133,9 @@ class LimitSettings(_Frozen):
     max_calls_default_proxy: Annotated[int, Field(ge=1)] = 12
     """Where it is lower, in place of `max_calls` behind Serve's own proxy."""
     max_lag_ms: Milliseconds = 80
-    """No call is taken while the event loop is later than that 5 % of the time; at half of it no
-    partials are asked for, at three quarters no pause is judged."""
+    """No call is taken while the event loop is later than that 5 % of the time; at a quarter of it
+    nothing is begun on a guess, at half no partials are asked for, at three quarters no pause is
+    judged."""
     max_voice_wait_ms: Milliseconds = 400
     """Nor while a first phrase would wait so long for a voice."""
     max_call_s: Seconds = 3_600.0

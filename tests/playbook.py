@@ -136,11 +136,16 @@ class Playbook:
         return self(ev.LevelRose(self.audio_ms))
 
     def transcript(
-        self, text: str, window_id: int | None = None, *, words: Sequence[Word] = ()
+        self,
+        text: str,
+        window_id: int | None = None,
+        *,
+        words: Sequence[Word] = (),
+        room: bool = True,
     ) -> Commands:
         """A window, by default the last one asked for, was transcribed."""
         window = window_id if window_id is not None else self.windows[-1].window_id
-        return self(ev.TranscriptReady(window, Transcript(text, tuple(words))))
+        return self(ev.TranscriptReady(window, Transcript(text, tuple(words)), room=room))
 
     def no_transcript(self, window_id: int | None = None) -> Commands:
         """A window, by default the last one asked for, could not be transcribed."""

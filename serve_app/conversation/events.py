@@ -213,10 +213,11 @@ class LevelRose:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptReady:
-    """A window was transcribed."""
+    """A window was transcribed. `room`: the load allows to begin what may be dropped."""
 
     window_id: int
     transcript: Transcript
+    room: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Listening:
         self._detects = True
         self.endpoint_ms = policy.endpoint_ms
         self.prefix_ms = policy.prefix_ms
+        self.room = True
 
     @property
     def undecided(self) -> bool:
@@ -266,7 +267,7 @@ class Listening:
         ear, policy = self._endpointer, self._policy
         often = turn.early_asks * policy.early_every_ms >= ear.speech_ms
         long = ear.speech_ms > policy.max_speculated_ms
-        if policy.speculation == "off" or often or long or turn.candidate_ms:
+        if policy.speculation == "off" or not self.room or often or long or turn.candidate_ms:
             return
         partials = turn.partials
         asked = turn.final or (policy.incremental_stt and partials.to_ms >= self._hush.at_ms)

@@ -43,6 +43,7 @@ class Replying:
         self.requests = ReplyRequests(out)
         self.begun = 0
         self.speaks = True
+        self.room = True
         self._spoiled: HeardTurn | None = None
         self.client_tools: tuple[Tool, ...] = ()
         self.tool_choice = ToolChoice()
@@ -115,7 +116,7 @@ class Replying:
         if self._held and guess != self._held.guess:
             self._drop(self._held)
             self._held = None
-        if guess and self._held is None and guess != self._spoiled:
+        if guess and self.room and self._held is None and guess != self._spoiled:
             self._held = self._start_held(guess)
 
     def interrupt(self, now: float) -> None:

@@ -211,6 +211,7 @@ class TurnMachine:
                 assert_never(event)
 
     def _on_transcript(self, event: ev.TranscriptReady, now: float) -> None:
+        self._listening.room = self._replying.room = event.room
         turn_id = self._listening.turn_id
         words = self._listening.transcribed(event, now)
         if words and turn_id is not None:

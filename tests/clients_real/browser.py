@@ -121,7 +121,7 @@ class Tab:
                 pass
 
     async def open(self, url: str) -> None:
-        """Go there; returns when its script has run and it is to be seen: no sooner can it be pressed."""
+        """Go there; returns when its script has run and it is painted: it takes no press before."""
         await self.command("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
         await self.until("performance.getEntriesByName('first-contentful-paint').length")

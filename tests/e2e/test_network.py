@@ -76,11 +76,13 @@ def config(directory: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """One ingress behind HAProxy, whose gauges are fresh."""
+@pytest.fixture(scope="module", params=["fast", pytest.param("default", marks=pytest.mark.soak)])
+def graph(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Graph]:
+    """One ingress behind HAProxy or Serve's own proxy, whose gauges are fresh."""
     directory = tmp_path_factory.mktemp("network")
-    with running(config(directory), "fast", directory, environment=ENVIRONMENT) as graph:
+    with running(config(directory), request.param, directory, environment=ENVIRONMENT) as graph:
         yield graph
 
 
@@ -242,12 +244,12 @@ async def test_who_answers_no_more_or_reads_too_slowly(graph: Graph) -> None:
 
 
 def at_the_front_door(graph: Graph) -> int:
-    """Connections of clients that HAProxy holds."""
+    """Connections of clients that HAProxy holds, or Serve's own proxy."""
     port = int(graph.host.rpartition(":")[2])
     return sum(
         connection.laddr.port == port and connection.status != psutil.CONN_LISTEN
         for process in session_members(graph.session)
-        if process.name() == "haproxy"
+        if process.name() == "haproxy" or "ProxyActor" in " ".join(process.cmdline())
         for connection in process.net_connections("tcp")
     )
 

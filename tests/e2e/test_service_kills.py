@@ -74,6 +74,25 @@ async def new_call(graph: Graph) -> float:
     return open_at - asked_at
 
 
+async def said_apples(graph: Graph) -> str:
+    """Somebody calls, is answered and loses the connection. Returns the way back."""
+    async with connected(graph) as call:
+        token = str((await call.until("ready"))["resume"])
+        await call.say("apples")
+        await call.until("reply_done")
+        call.socket.transport.abort()
+        return token
+
+
+async def begin_anew(graph: Graph, token: str) -> None:
+    """The way back leads nowhere: the caller is told so, and answered in a new conversation."""
+    async with connected(graph, token) as call:
+        assert (await call.until("ready"))["resume"] != token
+        assert (await call.until("error"))["code"] == "resume_unavailable"
+        await call.say("pears")
+        assert (await call.until("reply_done"))["heard"] == "You said pears."
+
+
 def assert_nothing_lost(talkers: Talkers) -> None:
     """Every call that lost its connection is back at its conversation; what was said on one that
     was dead is all that its caller has to say again, and no answer forgot anything."""
@@ -133,16 +152,18 @@ async def test_ingresses_are_killed_in_turn(graph: Graph) -> None:
 
 @pytest.mark.soak
 async def test_redis_is_killed(tmp_path: Path) -> None:
-    """Calls go on without it; with an empty one in its place they are kept again, and an ingress
-    that is lost then costs nobody the conversation."""
+    """Calls go on without it, and who loses the connection begins anew; with an empty one in its
+    place they are kept again, and an ingress lost then costs nobody the conversation."""
     clock = asyncio.get_running_loop().time
     with redis_server.running(tmp_path) as url:
         resume = f"{{store: redis, redis_url: '{url}'}}"
         with kept(resume, "default", tmp_path) as graph:
             async with talking(graph.url, CALLS, types=True) as talkers:
+                token = await said_apples(graph)
                 await talkers.until_answered(clock(), BACK_S)
                 [redis] = [p for p in psutil.Process().children() if p.name() == "redis-server"]
                 redis.send_signal(signal.SIGKILL)
+                await begin_anew(graph, token)
                 await talkers.until_answered(clock(), BACK_S)
                 assert talkers.not_answered() == []
                 port = int(url.rpartition(":")[2].partition("/")[0])

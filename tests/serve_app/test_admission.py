@@ -29,7 +29,7 @@ def test_calls_are_taken_up_to_the_limit() -> None:
     assert admission.calls == 2
 
 
-@pytest.mark.parametrize("shed", [Shed.NOTHING, Shed.PARTIALS, Shed.JUDGED_PAUSES])
+@pytest.mark.parametrize("shed", [step for step in Shed if step < Shed.NEW_CALLS])
 def test_a_loaded_replica_takes_calls_until_nothing_else_can_be_spared(shed: Shed) -> None:
     """And then refuses them as a full one does."""
     admission = Admission(2, ())

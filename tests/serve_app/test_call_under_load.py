@@ -11,6 +11,8 @@ from tests.fakes import FakeStages
 from tests.open_call import open_call
 from tests.virtual_time import in_virtual_time
 
+SPECULATIVE = TurnPolicy(speculation="reply")
+
 
 class LoadedTo(Load):
     """A load that never changes."""
@@ -43,6 +45,20 @@ async def test_partials_are_the_first_to_go() -> None:
         assert call.client.errors == []
     assert stages.of("partial") == []
     assert done.fields["status"] == "completed"
+
+
+@in_virtual_time
+async def test_a_guess_is_not_answered_under_load() -> None:
+    """Three pauses in a turn begin three replies on a calm replica, and one here."""
+    for shed, begun in ((Shed.NOTHING, 3), (Shed.SPECULATION, 1)):
+        stages = FakeStages(finals=[["one"], ["one two"], ["one two three"]])
+        async with open_call(stages, SPECULATIVE, load=LoadedTo(shed)) as call:
+            for _ in range(2):
+                await call.client.speak(320)
+                await call.client.be_silent(300)
+            await call.client.turn()
+            await call.client.until("reply_done")
+        assert len(stages.of("llm")) == begun
 
 
 @in_virtual_time

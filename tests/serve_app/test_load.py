@@ -34,7 +34,9 @@ def lagging(
     ("lag_ms", "shed"),
     [
         (0, Shed.NOTHING),
-        (39, Shed.NOTHING),
+        (19, Shed.NOTHING),
+        (20, Shed.SPECULATION),
+        (39, Shed.SPECULATION),
         (40, Shed.PARTIALS),
         (60, Shed.JUDGED_PAUSES),
         (79, Shed.JUDGED_PAUSES),
@@ -42,7 +44,7 @@ def lagging(
     ],
 )
 def test_what_is_shed_grows_with_the_lag(lag_ms: float, shed: Shed) -> None:
-    """Partials first, then the judging of pauses, then new calls."""
+    """Replies to guesses first, then partials, then the judging of pauses, then new calls."""
     assert lagging(lag_ms).shed(0) == shed
 
 
@@ -97,8 +99,14 @@ def test_what_is_shed_comes_back_step_by_step() -> None:
     load = lagging(100)
     assert load.shed(0) == Shed.NEW_CALLS
     at = WINDOW_S + 0.01
-    steps = [load.shed(at + CALM_AFTER_S * step) for step in range(4)]
-    assert steps == [Shed.JUDGED_PAUSES, Shed.PARTIALS, Shed.NOTHING, Shed.NOTHING]
+    steps = [load.shed(at + CALM_AFTER_S * step) for step in range(5)]
+    assert steps == [
+        Shed.JUDGED_PAUSES,
+        Shed.PARTIALS,
+        Shed.SPECULATION,
+        Shed.NOTHING,
+        Shed.NOTHING,
+    ]
 
 
 def test_less_load_for_a_moment_brings_nothing_back() -> None:

@@ -62,7 +62,7 @@ def test_calls_and_refusals(no_metrics: MagicMock) -> None:
 def test_the_load_of_a_replica(no_metrics: MagicMock) -> None:
     """Its lag, and what it does without."""
     metrics.load(41.5, Shed.PARTIALS)
-    assert no_metrics.mock_calls == [call.lag_ms.set(41.5), call.shed.set(1)]
+    assert no_metrics.mock_calls == [call.lag_ms.set(41.5), call.shed.set(2)]
 
 
 def test_false_interruptions_and_failed_tries(no_metrics: MagicMock) -> None:

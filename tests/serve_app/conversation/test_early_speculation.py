@@ -155,6 +155,15 @@ def test_no_reply_begins_while_a_sound_may_be_voice() -> None:
 # What it may cost
 
 
+def test_under_load_a_drop_is_nothing() -> None:
+    """As the last transcript said; the pause asks for one as ever."""
+    play = Playbook(replace(SPECULATIVE, partial_every_ms=200))
+    play.speech(320)
+    play.transcript("hel", room=False)
+    play.drop() >> []
+    play.silence(64) >> [asked_final(2, 0, 384)]
+
+
 def test_without_speculation_a_drop_is_nothing() -> None:
     """Nothing is asked for before the pause."""
     play = Playbook(TurnPolicy(partial_every_ms=5_000))

@@ -36,6 +36,34 @@ def test_no_speculation_by_default() -> None:
     play.transcript("hello") >> []
 
 
+def test_under_load_no_reply_is_begun_before_the_end_of_its_turn() -> None:
+    """The transcript counts as the final all the same; the next turn finds room again."""
+    play = Playbook(SPECULATIVE)
+    play.speech(320)
+    play.silence(64)
+    play.transcript("hello", room=False) >> []
+    play.silence(416) >> []
+    play.silence(32) >> [
+        Tell(say.SpeechStopped(320)),
+        Tell(say.FinalTranscript("hello", 0, 320)),
+        started("reply-1", ("user", "hello")),
+        Tell(ReplyStarted("reply-1")),
+    ]
+    assert play.machine.speculation.started == 0
+    play(ev.ReplyFinished("reply-1"))
+    play.speech(320)
+    play.silence(64)
+    play.transcript("again")
+    assert play.machine.speculation.started == 1
+
+
+def test_load_drops_no_reply_that_was_begun() -> None:
+    """What it cost is spent."""
+    play = speculating()
+    play.transcript("hello", room=False) >> []
+    assert play.machine.speculation.dropped == 0
+
+
 def test_speculative_reply_is_held_until_the_commit() -> None:
     """Nothing of it is told or may leave before; at the commit all of it is."""
     play = speculating()
