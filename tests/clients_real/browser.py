@@ -29,6 +29,8 @@ FLAGS = (
     "--autoplay-policy=user-gesture-required",
     "--use-fake-device-for-media-stream",
 )
+GRANTED = "--use-fake-ui-for-media-stream"
+"""The caller lets the page have the microphone."""
 START_S = 60.0
 PATIENCE_S = 60.0
 

@@ -130,6 +130,12 @@ async def serving(script: Script, readiness: dict[str, Any] | None = None) -> As
         listening.close()
 
 
+async def polite(peer: Peer) -> None:
+    """A script: takes the call and says nothing."""
+    await peer.ready()
+    await peer.stay()
+
+
 def tone(ms: int, rate: int = 16_000) -> bytes:
     """A quiet 440 Hz tone: int16 samples."""
     count = rate * ms // 1000

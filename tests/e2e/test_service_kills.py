@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -74,6 +75,14 @@ async def new_call(graph: Graph) -> float:
     return open_at - asked_at
 
 
+@asynccontextmanager
+async def answered(graph: Graph) -> AsyncGenerator[Talkers]:
+    """Calls that go on, of which each was answered once."""
+    async with talking(graph.url, CALLS, types=True) as talkers:
+        await talkers.until_answered(asyncio.get_running_loop().time(), BACK_S)
+        yield talkers
+
+
 async def said_apples(graph: Graph) -> str:
     """Somebody calls, is answered and loses the connection. Returns the way back."""
     async with connected(graph) as call:
@@ -103,8 +112,7 @@ def assert_nothing_lost(talkers: Talkers) -> None:
 async def test_the_controller_is_killed(graph: Graph) -> None:
     """Nobody notices, who calls then included; and the next one replaces a lost ingress."""
     clock = asyncio.get_running_loop().time
-    async with talking(graph.url, CALLS, types=True) as talkers:
-        await talkers.until_answered(clock(), BACK_S)
+    async with answered(graph) as talkers:
         killed_at = clock()
         controllers = await kill(graph, "ServeController")
         print(f"\na new call is open after {await new_call(graph):.1f} s", end="")
@@ -124,8 +132,7 @@ async def test_the_controller_is_killed(graph: Graph) -> None:
 async def test_the_front_door_is_killed(graph: Graph, front_door: str) -> None:
     """Every call comes back once another stands there, and goes on as before."""
     clock = asyncio.get_running_loop().time
-    async with talking(graph.url, CALLS, types=True) as talkers:
-        await talkers.until_answered(clock(), BACK_S)
+    async with answered(graph) as talkers:
         killed_at = clock()
         await kill(graph, "bin/haproxy" if front_door == "fast" else "ProxyActor")
         print(f"\na new call is open after {await new_call(graph):.1f} s", end="")
@@ -139,8 +146,7 @@ async def test_the_front_door_is_killed(graph: Graph, front_door: str) -> None:
 async def test_ingresses_are_killed_in_turn(graph: Graph) -> None:
     """In the middle of turns, three times: all is remembered."""
     clock = asyncio.get_running_loop().time
-    async with talking(graph.url, CALLS, types=True) as talkers:
-        await talkers.until_answered(clock(), BACK_S)
+    async with answered(graph) as talkers:
         for _ in range(3):
             killed_at = clock()
             before = await kill(graph, "ServeReplica:parley:Ingress", one=True)
@@ -158,9 +164,8 @@ async def test_redis_is_killed(tmp_path: Path) -> None:
     with redis_server.running(tmp_path) as url:
         resume = f"{{store: redis, redis_url: '{url}'}}"
         with kept(resume, "default", tmp_path) as graph:
-            async with talking(graph.url, CALLS, types=True) as talkers:
+            async with answered(graph) as talkers:
                 token = await said_apples(graph)
-                await talkers.until_answered(clock(), BACK_S)
                 [redis] = [p for p in psutil.Process().children() if p.name() == "redis-server"]
                 redis.send_signal(signal.SIGKILL)
                 await begin_anew(graph, token)
