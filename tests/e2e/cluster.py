@@ -25,9 +25,9 @@ from typing import IO, Any, Final
 import yaml
 
 from launcher.plan import ROOT, graph_environment, plan_of, read_config, with_address
-from launcher.ports import free_port
 from launcher.session import end_session
 from tests.e2e.graph import PATIENT, Graph
+from tests.launcher.vacant import vacant_port
 
 NODES: Final[dict[str, dict[str, float]]] = {
     "head": {"ears": 1},
@@ -71,7 +71,7 @@ class ClusterGraph(Graph):
 @contextlib.contextmanager
 def running_over_nodes(config: Path, directory: Path) -> Generator[ClusterGraph]:
     """Start `config` behind Serve's own proxy on a cluster; everything has ended afterwards."""
-    port = free_port(21_000)
+    port = vacant_port()
     plan = plan_of(config, "127.0.0.1", port, "default")
     steps_file = directory / "steps"
     placed = directory / "placed.yaml"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from launcher.ports import free_port
 from launcher.session import session_members
+from tests.launcher.vacant import vacant_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENT = Path(__file__).with_name("patient.yaml")
@@ -70,7 +70,7 @@ def running(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Graph]:
     """Start `config` behind a front door, with `more` options; stopped as Ctrl-C stops it."""
-    port = free_port(21_000)
+    port = vacant_port()
     steps_file = directory / "steps"
     options = ["--config", str(config), "--port", str(port), "--front-door", front_door]
     launcher = subprocess.Popen(

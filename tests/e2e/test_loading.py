@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.ports import free_port
 from tests.e2e.graph import ROOT
+from tests.launcher.vacant import vacant_port
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -31,7 +31,7 @@ def launched(directory: Path, *, fail: bool) -> "subprocess.Popen[str]":
     """The launcher with that graph; its steps are written into the directory."""
     config = directory / "slow.yaml"
     config.write_text(CONFIG.replace("FAIL", str(fail).lower()))
-    port = str(free_port(21_000))
+    port = str(vacant_port())
     command = [sys.executable, "launch.py", "--config", str(config), "--port", port]
     return subprocess.Popen(
         [*command, "--front-door", "default"],
