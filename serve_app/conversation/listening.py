@@ -141,6 +141,7 @@ class Listening:
 
     def transcribed(self, event: ev.TranscriptReady, now: float) -> str:
         """Take in a transcript: the words it shows in the turn that is open."""
+        self.room = event.room
         transcript = replace(event.transcript, text=event.transcript.text.strip())
         turn = self._turn
         if self._finals.transcribed(event.window_id, transcript, now) or turn is None:

@@ -43,7 +43,6 @@ class Replying:
         self.requests = ReplyRequests(out)
         self.begun = 0
         self.speaks = True
-        self.room = True
         self._spoiled: HeardTurn | None = None
         self.client_tools: tuple[Tool, ...] = ()
         self.tool_choice = ToolChoice()
@@ -109,14 +108,17 @@ class Replying:
         reply = self._start(messages, Playout(self._policy.playout), request=request)
         self._make_live(reply, HeardTurn(0, "", now, 0.0, 0.0), now)
 
-    def speculate(self, guess: HeardTurn | None) -> None:
-        """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong."""
+    def speculate(self, guess: HeardTurn | None, *, room: bool) -> None:
+        """Follow the guess at the open turn: begin its reply, or drop one that guessed wrong.
+
+        Without `room` none is begun.
+        """
         if self._policy.speculation == "off" or not self.speaks:
             return
         if self._held and guess != self._held.guess:
             self._drop(self._held)
             self._held = None
-        if guess and self.room and self._held is None and guess != self._spoiled:
+        if guess and room and self._held is None and guess != self._spoiled:
             self._held = self._start_held(guess)
 
     def interrupt(self, now: float) -> None:

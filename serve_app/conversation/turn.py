@@ -211,7 +211,6 @@ class TurnMachine:
                 assert_never(event)
 
     def _on_transcript(self, event: ev.TranscriptReady, now: float) -> None:
-        self._listening.room = self._replying.room = event.room
         turn_id = self._listening.turn_id
         words = self._listening.transcribed(event, now)
         if words and turn_id is not None:
@@ -228,7 +227,9 @@ class TurnMachine:
         self._unanswered += [turn for turn in complete if self._counts(turn, now)]
         self._answer_turns(now)
         guess = self._listening.guess() if self._answers else None
-        self._replying.speculate(guess if guess and self._counts(guess, now) else None)
+        self._replying.speculate(
+            guess if guess and self._counts(guess, now) else None, room=self._listening.room
+        )
         self._mind_silence(now)
 
     def _answer_turns(self, now: float) -> None:
@@ -314,7 +315,7 @@ class TurnMachine:
         return self._listening.undecided or self._replying.active
 
     def _end(self, close_code: int, now: float) -> None:
-        self._replying.speculate(None)
+        self._replying.speculate(None, room=False)
         self._replying.interrupt(now)
         self._out.append(EndCall(close_code))
         self.ended = True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clients.sample_voice import SAMPLE_QUESTION, speak
-from tests.clients_real.browser import Tab, browsing
+from tests.clients_real.browser import GRANTED, Tab, browsing
 from tests.e2e.graph import Graph
 
 pytestmark = pytest.mark.timeout(300)
@@ -29,7 +29,7 @@ async def page(graph: Graph, directory: Path, said: str) -> AsyncIterator[Tab]:
         file.setframerate(RATE)
         file.writeframes(bytes(RATE) + speak(said, RATE))
     flags = [
-        "--use-fake-ui-for-media-stream",
+        GRANTED,
         f"--use-file-for-fake-audio-capture={recording}%noloop",
     ]
     async with browsing(directory / "profile", *flags) as tab:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.ports import free_port
 from tests.e2e.graph import ROOT, Graph, running
+from tests.launcher.vacant import vacant_port
 
 STEP_CONFIG = """
 proxy_location: HeadOnly
@@ -44,7 +44,7 @@ def stepping(front_door: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The graph of tests/e2e/step_graph.py."""
     directory = tmp_path_factory.mktemp("steps")
     config = directory / "steps.yaml"
-    llm_port = free_port(22_000)
+    llm_port = vacant_port()
     config.write_text(STEP_CONFIG.replace("LLM_PORT", str(llm_port)))
     with running(config, front_door, directory, llm_port) as graph:
         yield graph

@@ -19,10 +19,10 @@ import websockets
 
 from clients import events as told
 from clients.voice_client import CallRefused, VoiceClient
-from launcher.ports import free_port
 from serve_app.access.key_ring import new_key
 from serve_app.access.settings import KeyLimits
 from tests.e2e.graph import PATIENT, ROOT, Graph, running
+from tests.launcher.vacant import vacant_port
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -108,7 +108,7 @@ def _files_in(directory: Path) -> list[Path]:
 
 def test_the_network_is_not_served_without_keys() -> None:
     """Serve knows where it listens, and the builder asks it: one line says what to do."""
-    options = ["--host", "0.0.0.0", "--port", str(free_port(23_400)), "--front-door", "default"]
+    options = ["--host", "0.0.0.0", "--port", str(vacant_port()), "--front-door", "default"]
     environment = {name: v for name, v in os.environ.items() if not name.startswith("PARLEY_")}
     launcher = subprocess.run(
         [sys.executable, "launch.py", "--config", str(CONFIG), *options],

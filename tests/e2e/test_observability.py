@@ -12,9 +12,9 @@ import yaml
 
 from clients import events as told
 from clients.sample_voice import speak
-from launcher.ports import free_port
 from tests.e2e.caller import calling
 from tests.e2e.graph import ROOT, running
+from tests.launcher.vacant import vacant_port
 from tests.otlp_collector import Collector, Sent, collecting
 
 pytestmark = pytest.mark.timeout(240)
@@ -70,7 +70,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     config = yaml.safe_load((ROOT / "serve_config.embedded.yaml").read_text())
     config["logging_config"] = {"encoding": "JSON", "logs_dir": str(directory / "logs")}
     (directory / "watched.yaml").write_text(yaml.safe_dump(config))
-    port = free_port(25_000)
+    port = vacant_port()
     with (
         collecting() as collector,
         running(

@@ -36,7 +36,7 @@ class NobodyAsked:
 
 
 @in_virtual_time
-async def test_partials_are_the_first_to_go() -> None:
+async def test_partials_go_under_load() -> None:
     """The turn is heard and answered as ever."""
     stages = FakeStages(partial=["hello"], finals=[["hello there"]])
     async with open_call(stages, load=LoadedTo(Shed.PARTIALS)) as call:
